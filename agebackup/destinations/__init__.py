@@ -1,0 +1,1 @@
+"""Places that keep archives, one module per kind."""

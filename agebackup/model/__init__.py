@@ -1,0 +1,1 @@
+"""Values and rules: pure, without files, clock or environment."""

@@ -1,0 +1,1 @@
+"""What agebackup exists for: consistent copies, the bag, the archive, keys and encryption."""

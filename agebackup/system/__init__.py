@@ -1,0 +1,1 @@
+"""Techniques of the operating system; nothing here knows of backups."""

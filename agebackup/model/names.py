@@ -1,0 +1,112 @@
+"""Names: of apps, of archives, of files inside a bag; and how a name is shown to a person."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from agebackup.errors import UsageError
+
+_APP = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
+_APP_NAME = re.compile(_APP)
+_ARCHIVE_NAME = re.compile(
+    rf"(?P<app>{_APP})-(?P<time>\d{{8}}T\d{{6}}Z)-(?P<id>[0-9a-f]{{8}})"
+    r"(?P<manual>-manual)?\.tar(?P<zstd>\.zst)?\.age",
+    re.ASCII,
+)
+_TIME = "%Y%m%dT%H%M%SZ"
+_PERCENT_NEWLINE = re.compile(r"%0[adAD]")
+MAX_PATH_BYTES = 4096
+"""PATH_MAX of Linux, a path's limit inside a bag, the top folder included."""
+
+
+def require_app(name: str) -> str:
+    """Return `name` if it may be an app's name; raise `UsageError` otherwise."""
+    if not _APP_NAME.fullmatch(name):
+        raise UsageError(
+            f"{printable(name)!r} cannot be an app's name.",
+            hint="Use 1 to 40 of a-z, 0-9 and '-', with a letter or digit at both ends.",
+        )
+    return name
+
+
+def app_slug(text: str) -> str:
+    """Turn a database's stem into an app's name: lower case, other characters to single hyphens.
+
+    Returns "" where nothing is left; the caller then asks the person for a name.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+
+
+@dataclass(frozen=True)
+class ArchiveName:
+    """The parts of an archive's name, the only place where its time is read from."""
+
+    app: str
+    time: datetime
+    id: str
+    manual: bool = False
+    compressed: bool = False
+
+    def __str__(self) -> str:
+        manual = "-manual" if self.manual else ""
+        suffix = ".tar.zst.age" if self.compressed else ".tar.age"
+        return f"{self.app}-{self.time.astimezone(UTC).strftime(_TIME)}-{self.id}{manual}{suffix}"
+
+    @classmethod
+    def parse(cls, name: str) -> "ArchiveName | None":
+        """Return the parts of `name`, or None where it is not exactly an archive's name.
+
+        A conflict copy, a half written file or a foreign one is therefore never an archive.
+        """
+        match = _ARCHIVE_NAME.fullmatch(name)
+        if not match:
+            return None
+        try:
+            time = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(match["app"], time, match["id"], bool(match["manual"]), bool(match["zstd"]))
+
+
+def printable(name: str) -> str:
+    """Return `name` so that no control, bidi or undecodable character reaches a terminal."""
+
+    def shown(character: str) -> str:
+        if character == "\\" or not character.isprintable():
+            return character.encode("unicode_escape", "backslashreplace").decode()
+        return character
+
+    return "".join(map(shown, name))
+
+
+def clash_key(path: str) -> str:
+    """Return what a file system that folds case and Unicode forms would make of `path`."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def uncarriable(path: str) -> str | None:
+    """Return why a bag cannot carry a file called `path`, or None where it can.
+
+    `path` is what follows the bag's top folder, decoded with surrogateescape. The rules are those
+    names that `sha256sum -c` or the Library of Congress validator take for something else: it
+    strips lines, splits them at every Unicode line end, and decodes %0A and %0D.
+    """
+    if path.isascii() and path.isprintable() and "%" not in path and len(path) < MAX_PATH_BYTES // 2:
+        return "its name ends in a blank" if path.endswith(" ") else None
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8"
+    if len(encoded) > MAX_PATH_BYTES:
+        return f"its path is longer than {MAX_PATH_BYTES} bytes"
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in path):
+        return "its name holds a control character or a line break"
+    if path != path.rstrip():
+        return "its name ends in a blank"
+    if _PERCENT_NEWLINE.search(path):
+        return "its name holds %0A or %0D, which bag readers take for a line break"
+    return None

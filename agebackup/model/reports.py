@@ -1,0 +1,50 @@
+"""What an operation found or did; the command line turns these values into text or JSON."""
+
+from dataclasses import dataclass
+
+from agebackup.model.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class CreateReport:
+    """A published archive. Sizes in bytes; `seconds` is the whole run."""
+
+    archive: str
+    path: str
+    size: int
+    sha256: str
+    recipients: int
+    proof: str
+    seconds: float
+    manifest: Manifest
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An archive or an extracted bag that kept every promise that was looked at.
+
+    `checked` names what was looked at; `manifest` is None after a check without a key.
+    """
+
+    archive: str
+    size: int
+    checked: tuple[str, ...]
+    seconds: float
+    manifest: Manifest | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What a restore put into place, and where the state before it lies."""
+
+    archive: str
+    target: str
+    files: int
+    bytes: int
+    seconds: float
+    previous_state: str | None
+    manifest: Manifest
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,83 @@
+"""What one run backs up, resolved and checked: the value that wiring hands to `create`.
+
+`place` is always where something lies inside the bag, beginning with `data/`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["attachments", "config", "tokens"]
+Consistency = Literal["single", "atomic", "per-database"]
+
+
+@dataclass(frozen=True)
+class Count:
+    """An app-declared figure: SQL that returns one value, recorded and compared later."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class DatabaseSource:
+    """One live SQLite database. `references` are queries that name attachments."""
+
+    name: str
+    path: Path
+    place: str
+    counts: tuple[Count, ...] = ()
+    references: tuple[str, ...] = ()
+    max_user_version: int | None = None
+
+
+@dataclass(frozen=True)
+class TreeSource:
+    """A directory (or, for config and tokens, also a single file) whose files are carried.
+
+    `named_by` is "sha256", "md5" or "sha1" where files carry their own hash as their name.
+    """
+
+    name: str
+    path: Path
+    place: str
+    role: Role = "attachments"
+    named_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything one snapshot of `app` consists of.
+
+    `excluded` are globs of derived state. `withheld` are absolute paths (declared tokens and
+    config that were not asked for) that never enter the archive, wherever they lie.
+    """
+
+    app: str
+    databases: tuple[DatabaseSource, ...] = ()
+    trees: tuple[TreeSource, ...] = ()
+    consistency: Consistency = "single"
+    excluded: tuple[str, ...] = ()
+    withheld: tuple[Path, ...] = ()
+    follow_symlinks: bool = False
+    raw_sqlite: bool = False
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the person says about a snapshot."""
+
+    manual: bool = False
+    tag: str = ""
+    note: str = ""
+    app_version: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not in the archive, and why. `lost` marks one that should have been."""
+
+    path: str
+    reason: str
+    lost: bool = False

@@ -14,11 +14,11 @@ FORMAT = 1
 MAX_RECORDED_SKIPS = 10_000
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every part of the manifest: immutable, keyword only."""
+class Record(msgspec.Struct, frozen=True):
+    """Base of every part of the manifest: immutable."""
 
 
-class CountRecord(Record):
+class CountRecord(Record, kw_only=True):
     """An app-declared figure with the SQL that found it."""
 
     name: str
@@ -26,14 +26,14 @@ class CountRecord(Record):
     value: int | float | str | None
 
 
-class ReferenceRecord(Record):
+class ReferenceRecord(Record, kw_only=True):
     """A query naming attachments (path relative to the tree, then optionally its SHA-256)."""
 
     sql: str
     rows: int
 
 
-class DatabaseRecord(Record):
+class DatabaseRecord(Record, kw_only=True):
     """What one database's copy held. `journal_mode` is the source's, for restore to set again."""
 
     name: str
@@ -55,7 +55,7 @@ class DatabaseRecord(Record):
     max_user_version: int | None = None
 
 
-class TreeRecord(Record):
+class TreeRecord(Record, kw_only=True):
     """What one tree gave. `referenced` and `orphans` are null where no query names its files."""
 
     name: str
@@ -68,7 +68,7 @@ class TreeRecord(Record):
     orphans: int | None = None
 
 
-class SkippedRecord(Record):
+class SkippedRecord(Record, kw_only=True):
     """A file left out and why; `lost` marks one that should have been in the archive."""
 
     path: str
@@ -76,14 +76,14 @@ class SkippedRecord(Record):
     lost: bool = False
 
 
-class PreviousRecord(Record):
+class PreviousRecord(Record, kw_only=True):
     """The archive before this one, as the ledger knew it."""
 
     name: str
     sha256: str
 
 
-class Versions(Record):
+class Versions(Record, kw_only=True):
     """Programs that had a part in the archive."""
 
     agebackup: str
@@ -93,7 +93,7 @@ class Versions(Record):
     app: str = ""
 
 
-class Manifest(Record):
+class Manifest(Record, kw_only=True):
     """The whole of `manifest.json`. Times are RFC 3339 in UTC, sizes bytes."""
 
     format: int

@@ -9,14 +9,18 @@ from typing import ClassVar
 
 
 class AgebackupError(Exception):
-    """A foreseeable failure. `message` says what happened to which file, `hint` what to do."""
+    """A foreseeable failure. `message` says what happened to which file, `hint` what to do.
+
+    `details` are the single findings where there are several, one line each.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", details: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = tuple(details)
 
     @property
     def code(self) -> int:
@@ -40,10 +44,6 @@ class VerificationError(AgebackupError):
     """The archive, or what came out of it, is not what it promises to be."""
 
     exit_code = 4
-
-    def __init__(self, message: str, *, hint: str = "", differences: Iterable[str] = ()) -> None:
-        super().__init__(message, hint=hint)
-        self.differences = tuple(differences)
 
 
 class NotFoundError(AgebackupError):

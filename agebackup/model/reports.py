@@ -12,7 +12,6 @@ class CreateReport:
     archive: str
     path: str
     size: int
-    sha256: str
     recipients: int
     proof: str
     seconds: float

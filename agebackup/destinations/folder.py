@@ -1,0 +1,129 @@
+"""A folder that keeps archives, very often one that a cloud client carries elsewhere.
+
+No lock, index or database ever lies in it: sync clients corrupt those. Archives are written under
+a temporary name that sync clients skip, and appear under their own name complete or not at all.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.errors import FailedError, NotFoundError, RefusedError
+from agebackup.model.names import printable
+from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
+from agebackup.system.claims import Claims
+from agebackup.system.durable import Draft, publication, write_durably
+
+AGE_MAGIC = b"age-encryption.org/v1\n"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An existing directory, and the free name in it where the person gave one (`--to FILE.age`).
+
+    With `file_name` the archive replaces that file, atomically; without it each archive has its
+    own name and never replaces anything.
+    """
+
+    path: Path
+    file_name: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of destination, for reports."""
+        return "folder"
+
+    def published_name(self, archive_name: str) -> str:
+        """Return the file name that an archive called `archive_name` gets here."""
+        return self.file_name or archive_name
+
+    @contextmanager
+    def publication(self, archive_name: str, claims: Claims) -> Iterator[Draft]:
+        """Yield a draft that becomes the archive on a clean exit, and vanishes on any other."""
+        name = self.published_name(archive_name)
+        with publication(self.path, name, claims, replace=self.file_name is not None) as draft:
+            yield draft
+
+    def leave_recovery_note(self, claims: Claims) -> None:
+        """Write the by-hand recipe beside the archives, unless a file of that name is there."""
+        if not os.path.lexists(self.path / RECOVERY_NOTE):
+            text = recovery_note().encode()
+            write_durably(self.path / RECOVERY_NOTE, text, claims, replace=False)
+
+
+def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
+    """Return the destination that `--to` names: a directory, or a file name ending in `.age`.
+
+    Raises `NotFoundError` (10) where the directory is absent and `make` is false: an unmounted
+    drive looks just like that. Raises `RefusedError` (13) where a free name is taken by something
+    that is not an age file and `overwrite` is false. Makes nothing but the directory itself, 0700.
+    """
+    path = Path(os.path.abspath(to))
+    free_name = to.endswith(".age") and not path.is_dir()
+    if free_name and path.is_symlink():
+        path = Path(os.path.realpath(path))
+    directory = path.parent if free_name else path
+    _require_directory(directory, make=make)
+    if free_name and not overwrite:
+        _require_age_file(path)
+    return Folder(directory, path.name if free_name else None)
+
+
+def _require_directory(directory: Path, *, make: bool) -> None:
+    shown = printable(str(directory))
+    try:
+        if stat.S_ISDIR(os.stat(directory).st_mode):
+            return
+    except FileNotFoundError:
+        if not make:
+            raise NotFoundError(
+                f"The destination {shown} does not exist.",
+                hint="If it lies on another drive, mount that first; --mkdir makes the directory.",
+            ) from None
+        _make(directory)
+        return
+    except OSError as error:
+        raise FailedError(
+            f"The destination {shown} cannot be reached: {error.strerror}.",
+            hint="Check that the drive is there and that you may enter its directories.",
+        ) from None
+    raise RefusedError(
+        f"The destination {shown} is not a directory.",
+        hint="Name a directory, or a file name that ends in .age.",
+    )
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise FailedError(
+            f"The destination {printable(str(directory))} cannot be made: {error.strerror}.",
+            hint="Choose a place where you may write.",
+        ) from None
+
+
+def _require_age_file(path: Path) -> None:
+    shown = printable(str(path))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FailedError(
+            f"{shown} is in the way and cannot be read: {error.strerror}.",
+            hint="Choose another name, or --overwrite to replace it.",
+        ) from None
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if regular and os.pread(descriptor, len(AGE_MAGIC), 0) == AGE_MAGIC:
+            return
+    finally:
+        os.close(descriptor)
+    raise RefusedError(
+        f"{shown} exists and is not an age file.",
+        hint="Choose another name, or --overwrite to replace it.",
+    )

@@ -1,0 +1,195 @@
+"""create: take a snapshot, write it as one encrypted archive, prove it, publish it.
+
+The order of things is the guarantee. The publication encloses everything, so that whatever fails
+inside prevents the archive's name from appearing; the encrypting worker is started before any
+SQLite connection is open; databases are copied before attachments are read, so that every file
+which a database names existed when its turn came.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.destinations.folder import Folder
+from agebackup.errors import AgebackupError, FailedError
+from agebackup.model.limits import Limits
+from agebackup.model.manifest import Manifest, Versions
+from agebackup.model.names import ArchiveName
+from agebackup.model.reports import CreateReport
+from agebackup.model.source import Labels, Source
+from agebackup.operations.guards import guard_places, guard_space
+from agebackup.operations.receivers import HashOnly
+from agebackup.operations.writing import FilesChangedError, write_snapshot
+from agebackup.snapshot.bag import read_bag
+from agebackup.snapshot.keys import Identities, Recipients
+from agebackup.snapshot.sealed import opening, sealing
+from agebackup.system.claims import Claims
+from agebackup.system.clock import Stopwatch
+from agebackup.system.durable import Draft
+from agebackup.system.lock import exclusive
+from agebackup.system.process import run_command
+from agebackup.system.progress import Progress
+
+ATTEMPTS = 3
+"""How often an archive is begun anew because large files changed while they were read."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A command of the application's around the snapshot: argv, no shell, a time limit."""
+
+    argv: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to back up and how it is to be written. `level` is Zstandard's, None for none."""
+
+    source: Source
+    labels: Labels
+    name: ArchiveName
+    recipients: Recipients
+    versions: Versions
+    host: str
+    level: int | None = None
+    proof: bool = True
+    prepare: Hook | None = None
+    finish: Hook | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the run works: destination, private copies, the app's lock, the claims."""
+
+    destination: Folder
+    workspace: Path
+    lock_file: Path
+    claims: Claims
+    lock_seconds: float = 30.0
+    wait_seconds: float = 0.0
+
+
+def create(order: Order, site: Site, progress: Progress) -> CreateReport:
+    """Publish one archive of `order.source` and return what was written.
+
+    Raises an `AgebackupError` of the documented families; then nothing was published, an older
+    file of the same name is untouched, and nothing is left but, after SIGKILL, what the next
+    run's sweep removes.
+    """
+    watch = Stopwatch()
+    what = f"another run of {order.source.app}"
+    with exclusive(site.lock_file, wait_seconds=site.wait_seconds, what=what, progress=progress):
+        for line in site.claims.sweep():
+            progress.warn(line)
+        guard_places(order.source, site.destination.path, site.destination.file_name)
+        guard_space(order.source, site.destination.path, site.workspace, progress)
+        with _hooks(order, progress):
+            manifest, size = _attempts(order, site, progress)
+        warnings = _leave_note(site)
+    name = site.destination.published_name(manifest.archive)
+    return CreateReport(
+        archive=manifest.archive,
+        path=str(site.destination.path / name),
+        size=size,
+        recipients=len(order.recipients.texts),
+        proof=manifest.proof,
+        seconds=watch.seconds,
+        manifest=manifest,
+        warnings=warnings,
+    )
+
+
+def _attempts(order: Order, site: Site, progress: Progress) -> tuple[Manifest, int]:
+    volatile: frozenset[str] = frozenset()
+    for _ in range(ATTEMPTS):
+        try:
+            return _attempt(order, site, volatile, progress)
+        except FilesChangedError as changed:
+            volatile |= changed.places
+    raise FailedError(
+        "New files kept changing while they were read, in every attempt.",
+        hint="Pause what writes them (prepare and finish in the config), or exclude them.",
+        details=sorted(volatile)[:20],
+    )
+
+
+def _attempt(
+    order: Order, site: Site, volatile: frozenset[str], progress: Progress
+) -> tuple[Manifest, int]:
+    recipients, throwaway = order.recipients, None
+    if order.proof:
+        recipients, throwaway = recipients.with_throwaway()
+    with site.destination.publication(str(order.name), site.claims) as draft:
+        with sealing(draft.descriptor, recipients, level=order.level, progress=progress) as seal:
+            manifest = write_snapshot(order, site, seal.plaintext, volatile, progress)
+        if throwaway is not None:
+            prove(draft, throwaway, manifest, progress)
+        size = os.fstat(draft.descriptor).st_size
+    return manifest, size
+
+
+def prove(draft: Draft, throwaway: Identities, manifest: Manifest, progress: Progress) -> None:
+    """Decrypt the finished draft and check it as `verify` would; raise `FailedError` if it differs.
+
+    The databases' own checks were made on the very bytes whose hashes are compared here.
+    """
+    progress.phase("proving", os.fstat(draft.descriptor).st_size)
+    limits = Limits(members=1 << 62, depth=1 << 30, expansion=1 << 40)
+    try:
+        with opening(draft.descriptor, throwaway, limits=limits, progress=progress) as plaintext:
+            contents = read_bag(plaintext, HashOnly(), limits=limits, progress=progress)
+    except FailedError:
+        raise
+    except AgebackupError as error:
+        if error.code not in (4, 12, 13):
+            raise
+        raise _unproved(error.message, error.details) from error
+    if contents.differences:
+        raise _unproved("It does not keep its own promises.", contents.differences)
+    if contents.manifest != manifest:
+        raise _unproved("Its manifest is not the one that was written.", ())
+
+
+def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
+    return FailedError(
+        f"The finished archive failed its proof and was not published: {why}",
+        hint="Memory or the destination's disk may be damaged: test both, then run again.",
+        details=details,
+    )
+
+
+@contextmanager
+def _hooks(order: Order, progress: Progress) -> Iterator[None]:
+    """Run the app's `prepare` before and its `finish` after, whatever happened in between."""
+
+    def run(hook: Hook | None) -> None:
+        if hook:
+            run_command(hook.argv, seconds=hook.seconds, cwd=None, progress=progress)
+
+    try:
+        run(order.prepare)
+        yield
+    except BaseException as error:
+        try:
+            if order.finish:
+                # A stop must not keep the application paused: finish gets a progress of its own.
+                run_command(
+                    order.finish.argv, seconds=order.finish.seconds, cwd=None, progress=Progress()
+                )
+        except AgebackupError as second:
+            error.add_note(second.message)
+        raise
+    run(order.finish)
+
+
+def _leave_note(site: Site) -> tuple[str, ...]:
+    try:
+        site.destination.leave_recovery_note(site.claims)
+    except AgebackupError as error:
+        return (f"The archive is published, but its recovery note is not: {error.message}",)
+    return ()
+
+

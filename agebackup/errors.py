@@ -8,6 +8,17 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 
+def printable(name: str) -> str:
+    """Return `name` so that no control, bidi or undecodable character reaches a terminal."""
+
+    def shown(character: str) -> str:
+        if character == "\\" or not character.isprintable():
+            return character.encode("unicode_escape", "backslashreplace").decode()
+        return character
+
+    return "".join(map(shown, name))
+
+
 class AgebackupError(Exception):
     """A foreseeable failure. `message` says what happened to which file, `hint` what to do.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agebackup.errors import UsageError
+from agebackup.errors import printable as printable
 
 _APP = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _APP_NAME = re.compile(_APP)
@@ -68,17 +69,6 @@ class ArchiveName:
         except ValueError:
             return None
         return cls(match["app"], time, match["id"], bool(match["manual"]), bool(match["zstd"]))
-
-
-def printable(name: str) -> str:
-    """Return `name` so that no control, bidi or undecodable character reaches a terminal."""
-
-    def shown(character: str) -> str:
-        if character == "\\" or not character.isprintable():
-            return character.encode("unicode_escape", "backslashreplace").decode()
-        return character
-
-    return "".join(map(shown, name))
 
 
 def clash_key(path: str) -> str:

@@ -122,6 +122,7 @@ class Manifest(Record, kw_only=True):
     excluded: list[str] = []
     skipped: list[SkippedRecord] = []
     skipped_count: int = 0
+    missing: list[str] = []
     empty_directories: list[str] = []
     clashing_names: int = 0
 

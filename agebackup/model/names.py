@@ -100,3 +100,22 @@ def uncarriable(path: str) -> str | None:
     if _PERCENT_NEWLINE.search(path):
         return "its name holds %0A or %0D, which bag readers take for a line break"
     return None
+
+
+def named_digest(relative: str, length: int) -> str | None:
+    """Return the hash of `length` hex digits that a file carries as its name, or None.
+
+    It is the name up to its first dot, or, where the first digits became directories
+    (`ab/cd/ef01….jpg`), the last digits of the joined path.
+    """
+    *directories, name = relative.split("/")
+    stem = name.split(".", 1)[0].lower()
+    digits = "0123456789abcdef"
+    if not stem or stem.strip(digits):
+        return None
+    joined = stem
+    for directory in reversed(directories):
+        if len(joined) >= length:
+            break
+        joined = directory.lower() + joined
+    return joined if len(joined) == length and not joined.strip(digits) else None

@@ -47,3 +47,12 @@ class RestoreReport:
     manifest: Manifest
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A payload file: path inside `data/`, size in bytes, time in seconds since the epoch."""
+
+    path: str
+    size: int
+    mtime: int

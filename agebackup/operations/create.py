@@ -9,23 +9,18 @@ which a database names existed when its turn came.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-from agebackup.destinations.folder import Folder
 from agebackup.errors import AgebackupError, FailedError
 from agebackup.model.limits import Limits
-from agebackup.model.manifest import Manifest, Versions
-from agebackup.model.names import ArchiveName
+from agebackup.model.manifest import Manifest
 from agebackup.model.reports import CreateReport
-from agebackup.model.source import Labels, Source
 from agebackup.operations.guards import guard_places, guard_space
+from agebackup.operations.order import Hook, Order, Site
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import FilesChangedError, write_snapshot
 from agebackup.snapshot.bag import read_bag
-from agebackup.snapshot.keys import Identities, Recipients
+from agebackup.snapshot.keys import Identities
 from agebackup.snapshot.sealed import opening, sealing
-from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.durable import Draft
 from agebackup.system.lock import exclusive
@@ -34,42 +29,6 @@ from agebackup.system.progress import Progress
 
 ATTEMPTS = 3
 """How often an archive is begun anew because large files changed while they were read."""
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A command of the application's around the snapshot: argv, no shell, a time limit."""
-
-    argv: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to back up and how it is to be written. `level` is Zstandard's, None for none."""
-
-    source: Source
-    labels: Labels
-    name: ArchiveName
-    recipients: Recipients
-    versions: Versions
-    host: str
-    level: int | None = None
-    proof: bool = True
-    prepare: Hook | None = None
-    finish: Hook | None = None
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where the run works: destination, private copies, the app's lock, the claims."""
-
-    destination: Folder
-    workspace: Path
-    lock_file: Path
-    claims: Claims
-    lock_seconds: float = 30.0
-    wait_seconds: float = 0.0
 
 
 def create(order: Order, site: Site, progress: Progress) -> CreateReport:
@@ -84,7 +43,7 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     with exclusive(site.lock_file, wait_seconds=site.wait_seconds, what=what, progress=progress):
         for line in site.claims.sweep():
             progress.warn(line)
-        guard_places(order.source, site.destination.path, site.destination.file_name)
+        guard_places(order.source, site.destination, site.workspace)
         guard_space(order.source, site.destination.path, site.workspace, progress)
         with _hooks(order, progress):
             manifest, size = _attempts(order, site, progress)

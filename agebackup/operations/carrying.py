@@ -1,0 +1,118 @@
+"""Carry one tree into the bag, accounting for every file that was or was not carried."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agebackup.model.manifest import MAX_RECORDED_SKIPS, TreeRecord
+from agebackup.model.names import named_digest, printable
+from agebackup.model.source import Skipped, TreeSource
+from agebackup.operations.references import References
+from agebackup.snapshot.attachments import (
+    EmptyDirectory,
+    FoundFile,
+    ScanRules,
+    scan,
+    stable_copy,
+)
+from agebackup.snapshot.bag import BagWriter, FileChangedError
+from agebackup.system.progress import Progress
+
+
+@dataclass
+class Account:
+    """What happened to the files of one tree; grows while the tree is carried."""
+
+    files: int = 0
+    bytes: int = 0
+    orphans: int = 0
+    referenced: int = 0
+    skipped_count: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    empty_directories: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
+
+    def skip(self, skipped: Skipped) -> None:
+        """Count a file that is left out; a lost one is also a problem."""
+        self.skipped_count += 1
+        if len(self.skipped) < MAX_RECORDED_SKIPS:
+            self.skipped.append(skipped)
+        if skipped.lost:
+            self.problems.append(f"{printable(skipped.path)}: {skipped.reason}")
+
+    def record(self, tree: TreeSource, references: References) -> TreeRecord:
+        """Return the manifest's record of `tree`."""
+        counted = references.active and tree.role == "attachments"
+        return TreeRecord(
+            name=tree.name,
+            path=tree.place,
+            role=tree.role,
+            files=self.files,
+            bytes=self.bytes,
+            named_by=tree.named_by,
+            referenced=self.referenced if counted else None,
+            orphans=self.orphans if counted else None,
+        )
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Carries trees into `bag`. Places in `volatile` changed under an earlier attempt."""
+
+    bag: BagWriter
+    rules: ScanRules
+    references: References
+    volatile: frozenset[str]
+    private: Path
+    progress: Progress
+
+    def carry(self, tree: TreeSource) -> Account:
+        """Write the files of `tree` into the bag and return the account of them.
+
+        A file that changed while it was read is in `changed`; the attempt is then worthless.
+        """
+        account = Account()
+        for found in scan(tree, self.rules, self.progress):
+            if isinstance(found, FoundFile):
+                self._carry_file(tree, found, account)
+            elif isinstance(found, EmptyDirectory):
+                account.empty_directories.append(found.place)
+            else:
+                account.skip(found)
+        return account
+
+    def _carry_file(self, tree: TreeSource, found: FoundFile, account: Account) -> None:
+        try:
+            if found.place in self.volatile:
+                digest = self._carry_copy(found, account)
+            else:
+                written = self.bag.add_file(found.place, found.descriptor, found.status)
+                account.files += 1
+                account.bytes += written.size
+                digest = written.digest
+        except FileChangedError:
+            account.changed.add(found.place)
+            return
+        if digest is None:
+            return
+        if self.references.active and tree.role == "attachments":
+            if self.references.settle(found.place, digest):
+                account.referenced += 1
+            else:
+                account.orphans += 1
+        if tree.named_by == "sha256":
+            named = named_digest(found.place.removeprefix(tree.place + "/"), 64)
+            if named is not None and named != digest.hex():
+                shown = printable(found.place.removeprefix("data/"))
+                account.problems.append(f"content differs from the hash in its name: {shown}")
+
+    def _carry_copy(self, found: FoundFile, account: Account) -> bytes | None:
+        copy = stable_copy(found, self.private, self.progress)
+        if isinstance(copy, Skipped):
+            account.skip(copy)
+            return None
+        with copy as held:
+            written = self.bag.add_file(found.place, held.descriptor, held.status)
+        account.files += 1
+        account.bytes += written.size
+        return written.digest

@@ -1,0 +1,93 @@
+"""What is refused before anything is written: harmful places, and too little space."""
+
+import os
+from pathlib import Path
+
+from agebackup.destinations.folder import Folder
+from agebackup.errors import FailedError, RefusedError
+from agebackup.model.names import printable
+from agebackup.model.source import Source
+from agebackup.snapshot.attachments import measure
+from agebackup.snapshot.database import estimated_bytes
+from agebackup.system.mounts import contains
+from agebackup.system.progress import Progress
+from agebackup.system.workspace import free_bytes
+
+OVERHEAD = 1.02
+"""Headers, padding, hashes and age's tags beside the content; small files cost more (MEMBER)."""
+MEMBER = 1024
+
+
+def guard_places(source: Source, destination: Folder, workspace: Path) -> None:
+    """Raise `RefusedError` where the destination or the workspace lies in what is backed up.
+
+    Paths, symlinks, hard links and bind mounts to the same place are all recognised.
+    """
+    for tree in source.trees:
+        for what, path in (("destination", destination.path), ("workspace", workspace)):
+            if tree.path.is_dir() and contains(tree.path, path):
+                raise RefusedError(
+                    f"The {what} {printable(str(path))} lies inside {printable(str(tree.path))}, "
+                    "which is being backed up.",
+                    hint="Every archive would hold the ones before it: choose a place outside.",
+                )
+    if contains(destination.path, workspace):
+        raise RefusedError(
+            f"The workspace {printable(str(workspace))} lies inside the destination.",
+            hint="Private copies are not encrypted: choose a --workspace that is not synced.",
+        )
+    if destination.file_name is not None:
+        _guard_target(source, destination.path / destination.file_name)
+
+
+def _guard_target(source: Source, target: Path) -> None:
+    files = [database.path for database in source.databases]
+    files += [tree.path for tree in source.trees if not tree.path.is_dir()]
+    for path in files:
+        if _same(path, target):
+            raise RefusedError(
+                f"The archive {printable(str(target))} would replace "
+                f"{printable(str(path))}, which is being backed up.",
+                hint="Choose another name for the archive.",
+            )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def expected_bytes(source: Source, progress: Progress) -> tuple[int, int, int]:
+    """Return what the databases, and the trees' files, take in bytes, and how many files."""
+    progress.phase("looking", None)
+    databases = estimated_bytes(source.databases)
+    trees, files = 0, len(source.databases)
+    for tree in source.trees:
+        measured = measure(tree, source, progress)
+        trees += measured.bytes
+        files += measured.files
+    return databases, trees, files
+
+
+def guard_space(source: Source, destination: Path, workspace: Path, progress: Progress) -> None:
+    """Raise `FailedError` with both figures where the copies or the archive would not fit.
+
+    A mount that reports no blocks at all (some network file systems) is not judged.
+    """
+    databases, trees, files = expected_bytes(source, progress)
+    archive = int((databases + trees) * OVERHEAD) + files * MEMBER
+    wanted = [("the archive", destination, archive), ("the private copies", workspace, databases)]
+    if os.stat(destination).st_dev == os.stat(workspace).st_dev:
+        wanted = [("the archive and the private copies", destination, archive + databases)]
+    for what, place, needed in wanted:
+        free = free_bytes(place)
+        if free is None:
+            progress.warn(f"{printable(str(place))} does not say how much space is free.")
+        elif free < needed:
+            raise FailedError(
+                f"There is too little space in {printable(str(place))}: "
+                f"{what} may take {needed:,} bytes, {free:,} are free.",
+                hint="Free some space, or name another --workspace or destination.",
+            )

@@ -1,0 +1,47 @@
+"""What `create` is asked to do, and where it works: ready values, made by the wiring."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.destinations.folder import Folder
+from agebackup.model.manifest import Versions
+from agebackup.model.names import ArchiveName
+from agebackup.model.source import Labels, Source
+from agebackup.snapshot.keys import Recipients
+from agebackup.system.claims import Claims
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A command of the application's around the snapshot: argv, no shell, a time limit."""
+
+    argv: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to back up and how it is to be written. `level` is Zstandard's, None for none."""
+
+    source: Source
+    labels: Labels
+    name: ArchiveName
+    recipients: Recipients
+    versions: Versions
+    host: str
+    level: int | None = None
+    proof: bool = True
+    prepare: Hook | None = None
+    finish: Hook | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a run works: destination, private copies, the app's lock, the claims."""
+
+    destination: Folder
+    workspace: Path
+    lock_file: Path
+    claims: Claims
+    lock_seconds: float = 30.0
+    wait_seconds: float = 0.0

@@ -1,0 +1,172 @@
+"""Where a reader's payload goes: nowhere, to private copies of databases, or into staging.
+
+A receiver decides by place and first bytes; the reader hashes everything whatever the answer.
+Nothing a receiver wrote is used before the whole archive was read and found authentic.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agebackup.errors import FailedError, RefusedError
+from agebackup.model.layout import SQLITE_MAGIC
+from agebackup.model.names import printable
+from agebackup.model.reports import ListedFile
+from agebackup.snapshot.bag import Member
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class HashOnly:
+    """Keeps nothing."""
+
+    def begin(self, place: str, member: Member, head: bytes) -> int | None:
+        """Ask for no bytes."""
+        return None
+
+    def end(self, place: str, digest: bytes) -> None:
+        """Take note of nothing."""
+
+
+@dataclass
+class Listing(HashOnly):
+    """Keeps each payload file's place, size and time."""
+
+    files: list[ListedFile] = field(default_factory=list)
+
+    def begin(self, place: str, member: Member, head: bytes) -> int | None:
+        """Note the member; ask for no bytes."""
+        self.files.append(ListedFile(place.removeprefix("data/"), member.size, member.mtime))
+        return None
+
+
+@dataclass
+class DatabaseSpool:
+    """Keeps the databases, which lead the payload (FORMAT.md), as private files in `directory`.
+
+    The spool ends at the first payload file that is not a SQLite database, so that attachments
+    do not pass through the disk of a machine that only verifies.
+    """
+
+    directory: Path
+    paths: dict[str, Path] = field(default_factory=dict)
+    _leading: bool = True
+    _open: int = -1
+
+    def begin(self, place: str, member: Member, head: bytes) -> int | None:
+        """Return a new private file for a leading SQLite database, else None."""
+        self._leading = self._leading and head.startswith(SQLITE_MAGIC)
+        if not self._leading:
+            return None
+        path = self.directory / f"database-{len(self.paths)}"
+        self._open = os.open(path, _CREATE, 0o600)
+        self.paths[place] = path
+        return self._open
+
+    def end(self, place: str, digest: bytes) -> None:
+        """Close the private file of `place`."""
+        if self._open >= 0:
+            os.close(self._open)
+            self._open = -1
+
+
+@dataclass
+class OneFile(HashOnly):
+    """Keeps the one payload file at `place` in the open file `descriptor`."""
+
+    place: str
+    descriptor: int
+    digest: bytes = b""
+
+    def begin(self, place: str, member: Member, head: bytes) -> int | None:
+        """Ask for the bytes of the wanted file alone."""
+        return self.descriptor if place == self.place else None
+
+    def end(self, place: str, digest: bytes) -> None:
+        """Remember that the wanted file was found."""
+        if place == self.place:
+            self.digest = digest
+
+
+@dataclass
+class Staging:
+    """Writes the wanted payload below `root`, privately: directories 0700, files 0600 or 0700.
+
+    `wanted` decides by the path inside `data/`; `prefix` is "data/" where a whole bag is kept and
+    "" where only its content is. `root` is ours alone, so no name in it can be a link.
+    """
+
+    root: Path
+    only: "Selection"
+    prefix: str = ""
+    files: int = 0
+    bytes: int = 0
+    _directory: str = ""
+    _open: int = -1
+    _mtime: int = 0
+
+    def begin(self, place: str, member: Member, head: bytes) -> int | None:
+        """Return a new file for a wanted place, else None."""
+        relative = place.removeprefix("data/")
+        if not self.only.wants(relative):
+            return None
+        path = f"{self.root}/{self.prefix}{relative}"
+        directory = path.rpartition("/")[0]
+        if directory != self._directory:
+            make_directories(Path(directory))
+            self._directory = directory
+        try:
+            self._open = os.open(path, _CREATE, 0o700 if member.mode & 0o100 else 0o600)
+        except FileExistsError:
+            raise RefusedError(
+                f"{printable(relative)} and an earlier name are one name on this file system.",
+                hint="Restore onto a file system that tells upper from lower case.",
+            ) from None
+        except OSError as error:
+            raise FailedError(
+                f"{printable(relative)} cannot be written: {error.strerror}.",
+                hint="Restore to another place, or leave this file out with --only.",
+            ) from None
+        self._mtime = member.mtime
+        self.files += 1
+        self.bytes += member.size
+        return self._open
+
+    def end(self, place: str, digest: bytes) -> None:
+        """Set the file's time and close it."""
+        if self._open >= 0:
+            os.utime(self._open, (self._mtime, self._mtime))
+            os.close(self._open)
+            self._open = -1
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Globs of which one must match the path inside `data/`, or a directory above it."""
+
+    globs: tuple[str, ...] = ()
+
+    def wants(self, relative: str) -> bool:
+        """Return whether `relative` is asked for; everything is, where there are no globs."""
+        if not self.globs:
+            return True
+        parts = relative.split("/")
+        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        paths = list(above)
+        return any(matches(path, glob) for glob in self.globs for path in paths)
+
+
+def make_directories(path: Path) -> None:
+    """Make `path` and what is missing above it, each 0700."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_directories(path.parent)
+        os.mkdir(path, 0o700)
+    except OSError as error:
+        raise FailedError(
+            f"The directory {printable(str(path))} cannot be made: {error.strerror}.",
+            hint="Check the disk and your permissions there.",
+        ) from None

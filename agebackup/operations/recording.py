@@ -1,0 +1,110 @@
+"""Turn what was written into the manifest: nothing here plans, everything here was counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agebackup.model.manifest import (
+    FORMAT,
+    MAX_RECORDED_SKIPS,
+    CountRecord,
+    DatabaseRecord,
+    Manifest,
+    ReferenceRecord,
+    SkippedRecord,
+)
+from agebackup.operations.carrying import Account
+from agebackup.operations.order import Order
+from agebackup.operations.references import References
+from agebackup.snapshot.bag import BagWriter, FileRecord
+from agebackup.snapshot.database import DatabaseCopy
+from agebackup.snapshot.inspection import DatabaseFacts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the app's own queries said of one copy."""
+
+    counts: list[CountRecord]
+    references: list[ReferenceRecord]
+
+
+def database_record(
+    copy: DatabaseCopy, file: FileRecord, facts: DatabaseFacts, answers: Answers
+) -> DatabaseRecord:
+    """Return the manifest's record of one database's copy."""
+    return DatabaseRecord(
+        name=copy.source.name,
+        path=copy.source.place,
+        bytes=file.size,
+        sha256=file.digest.hex(),
+        method=copy.method,
+        reason=copy.reason,
+        user_version=facts.user_version,
+        application_id=facts.application_id,
+        schema_sha256=facts.schema_sha256,
+        page_size=facts.page_size,
+        encoding=facts.encoding,
+        journal_mode=copy.journal_mode,
+        rows=facts.rows,
+        foreign_key_violations=facts.foreign_key_violations,
+        counts=answers.counts,
+        references=answers.references,
+        max_user_version=copy.source.max_user_version,
+    )
+
+
+def manifest_of(
+    order: Order,
+    bag: BagWriter,
+    databases: list[DatabaseRecord],
+    accounts: Sequence[Account],
+    references: References,
+) -> Manifest:
+    """Return the manifest of the payload that `bag` has taken in."""
+    source, labels = order.source, order.labels
+    skipped = [one for account in accounts for one in account.skipped]
+    roles = {tree.role for tree in source.trees}
+    return Manifest(
+        format=FORMAT,
+        minimum_reader=FORMAT,
+        archive=str(order.name),
+        app=source.app,
+        id=order.name.id,
+        time=order.name.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        kind="manual" if labels.manual else "auto",
+        tag=labels.tag,
+        note=labels.note,
+        versions=order.versions,
+        host=order.host,
+        consistency=source.consistency,
+        complete=not references.problems() and not any(a.problems for a in accounts),
+        proof="before-publishing" if order.proof else "none",
+        payload_files=bag.files,
+        payload_bytes=bag.bytes,
+        databases=databases,
+        trees=[
+            account.record(tree, references)
+            for tree, account in zip(source.trees, accounts, strict=True)
+        ],
+        config_included="config" in roles,
+        tokens_included="tokens" in roles,
+        excluded=list(source.excluded),
+        skipped=[
+            SkippedRecord(path=one.path, reason=one.reason, lost=one.lost)
+            for one in skipped[:MAX_RECORDED_SKIPS]
+        ],
+        skipped_count=sum(account.skipped_count for account in accounts),
+        missing=references.problems()[:MAX_RECORDED_SKIPS],
+        empty_directories=[path for a in accounts for path in a.empty_directories],
+        clashing_names=bag.clashing_names,
+    )
+
+
+def bag_info(order: Order, bag: BagWriter) -> list[tuple[str, str]]:
+    """Return the lines of `bag-info.txt`."""
+    return [
+        ("Payload-Oxum", f"{bag.bytes}.{bag.files}"),
+        ("Bagging-Date", order.name.time.strftime("%Y-%m-%d")),
+        ("External-Identifier", str(order.name)),
+        ("Bag-Software-Agent", f"agebackup {order.versions.agebackup}"),
+    ]

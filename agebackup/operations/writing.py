@@ -1,0 +1,179 @@
+"""Write one snapshot into a bag: databases first, then trees, then the record of what was written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from agebackup.errors import AgebackupError, FailedError
+from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
+from agebackup.model.names import printable
+from agebackup.model.recovery import recover_text
+from agebackup.model.source import Source
+from agebackup.operations.carrying import Carrier
+from agebackup.operations.order import Order, Site
+from agebackup.operations.recording import Answers, bag_info, database_record, manifest_of
+from agebackup.operations.references import References, tree_places
+from agebackup.snapshot.attachments import ScanRules
+from agebackup.snapshot.bag import BagWriter
+from agebackup.snapshot.database import DatabaseCopy, copied_databases
+from agebackup.snapshot.inspection import DatabaseFacts, answer, examine
+from agebackup.system.progress import Progress
+from agebackup.system.workspace import private_directory
+
+SHOWN_PROBLEMS = 20
+
+
+class FilesChangedError(AgebackupError):
+    """Large files changed while they were read: this attempt is worthless, another may not be."""
+
+    def __init__(self, places: frozenset[str]) -> None:
+        super().__init__("Files changed while they were read.", details=sorted(places))
+        self.places = places
+
+
+def write_snapshot(
+    order: Order, site: Site, plaintext: int, volatile: frozenset[str], progress: Progress
+) -> Manifest:
+    """Write the bag of `order` into the descriptor `plaintext`; return its manifest.
+
+    `volatile` are places of files that changed under an earlier attempt: these are copied
+    privately first. Raises `FilesChangedError` where another attempt is worth it.
+    """
+    source = order.source
+    with private_directory(site.workspace, site.claims, prefix="create") as private:
+        progress.phase("copying databases", None)
+        with copied_databases(
+            source.databases,
+            private,
+            consistency=source.consistency,
+            lock_seconds=site.lock_seconds,
+            progress=progress,
+        ) as copies:
+            references = References(tree_places(source.trees))
+            answers = [_answers(copy, references, progress) for copy in copies]
+            seconds = int(order.name.time.timestamp())
+            bag = BagWriter(plaintext, source.app, mtime=seconds, progress=progress)
+            rules = _scan_rules(source, copies)
+            carrier = Carrier(bag, rules, references, volatile, private, progress)
+            with _examinations(copies, progress) as facts:
+                return _write_bag(order, carrier, copies, answers, facts)
+
+
+def _write_bag(
+    order: Order,
+    carrier: Carrier,
+    copies: Sequence[DatabaseCopy],
+    answers: Sequence[Answers],
+    facts: Sequence["Future[DatabaseFacts]"],
+) -> Manifest:
+    source, bag = order.source, carrier.bag
+    carrier.progress.phase("writing the archive", None)
+    bag.add_leading(_recover(order))
+    files = [
+        bag.add_file(copy.source.place, copy.descriptor, os.fstat(copy.descriptor))
+        for copy in copies
+    ]
+    accounts = [carrier.carry(tree) for tree in source.trees]
+    changed = frozenset().union(*(account.changed for account in accounts))
+    if changed:
+        raise FilesChangedError(changed)
+    problems = [line for account in accounts for line in account.problems]
+    problems += carrier.references.problems()
+    if problems and not source.allow_missing:
+        raise _incomplete(problems)
+    databases = [
+        database_record(copy, file, _sound(copy, future.result()), said)
+        for copy, file, future, said in zip(copies, files, facts, answers, strict=True)
+    ]
+    manifest = manifest_of(order, bag, databases, accounts, carrier.references)
+    bag.finish(encode_manifest(manifest), bag_info(order, bag))
+    return manifest
+
+
+def _incomplete(problems: Sequence[str]) -> FailedError:
+    shown = list(problems[:SHOWN_PROBLEMS])
+    if len(problems) > SHOWN_PROBLEMS:
+        shown.append(f"and {len(problems) - SHOWN_PROBLEMS:,} more")
+    files = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
+    return FailedError(
+        f"The snapshot would be incomplete, so nothing was published: {files} missing or wrong.",
+        hint="Mend or exclude them, or publish what is there with --allow-missing (exit code 3).",
+        details=shown,
+    )
+
+
+def _sound(copy: DatabaseCopy, facts: DatabaseFacts) -> DatabaseFacts:
+    if facts.problems:
+        raise FailedError(
+            f"The database {printable(str(copy.source.path))} is corrupt: {facts.problems[0]}",
+            hint="Nothing was published. Older archives of it may be sound: see verify; to save "
+            'what can be read, try sqlite3 ".recover".',
+            details=facts.problems,
+        )
+    return facts
+
+
+def _answers(copy: DatabaseCopy, references: References, progress: Progress) -> Answers:
+    counts = [
+        CountRecord(name=count.name, sql=count.sql, value=single_value(copy, count.sql, progress))
+        for count in copy.source.counts
+    ]
+    named = [
+        ReferenceRecord(
+            sql=sql,
+            rows=references.add(
+                answer(copy.connection, sql, stop=progress.stop), printable(copy.source.name)
+            ),
+        )
+        for sql in copy.source.references
+    ]
+    return Answers(counts, named)
+
+
+def single_value(copy: DatabaseCopy, sql: str, progress: Progress) -> int | float | str | None:
+    """Return the one value that an app-declared count selects from `copy`."""
+    rows = list(answer(copy.connection, sql, stop=progress.stop))
+    if len(rows) == 1 and len(rows[0]) == 1:
+        value = rows[0][0]
+        if value is None or isinstance(value, int | float | str):
+            return value
+    raise FailedError(
+        f"A count declared for {printable(copy.source.name)} does not select one value.",
+        hint="Write it as a SELECT of one row with one number or text.",
+    )
+
+
+def _scan_rules(source: Source, copies: Sequence[DatabaseCopy]) -> ScanRules:
+    inodes = frozenset(identity for copy in copies for identity in copy.files)
+    return ScanRules(
+        excluded=source.excluded,
+        inodes=inodes,
+        withheld=source.withheld,
+        follow_symlinks=source.follow_symlinks,
+        raw_sqlite=source.raw_sqlite,
+    )
+
+
+def _recover(order: Order) -> bytes:
+    source = order.source
+    contents = [f"`{printable(d.place)}`: a SQLite database" for d in source.databases]
+    contents += [f"`{printable(tree.place)}`: {tree.role}" for tree in source.trees]
+    time = order.name.time.strftime("%Y-%m-%d %H:%M:%S")
+    return recover_text(str(order.name), source.app, time, contents)
+
+
+@contextmanager
+def _examinations(
+    copies: Sequence[DatabaseCopy], progress: Progress
+) -> Iterator[list["Future[DatabaseFacts]"]]:
+    """Examine the copies beside the writing: SQLite leaves Python free while it checks."""
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="examine")
+    try:
+        yield [pool.submit(examine, copy.connection, stop=progress.stop) for copy in copies]
+    except BaseException:
+        for copy in copies:
+            copy.connection.interrupt()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,37 @@
+"""Time that only goes forward: deadlines and durations, in seconds."""
+
+import time
+
+
+class Stopwatch:
+    """Counts from its making."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this stopwatch was made."""
+        return time.monotonic() - self._start
+
+
+class Deadline:
+    """A moment `seconds` from now; with 0 it has come at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the moment has come."""
+        return self.remaining == 0.0
+
+
+def pause(seconds: float) -> None:
+    """Sleep for `seconds`; meant for the short steps between two looks at something."""
+    time.sleep(seconds)

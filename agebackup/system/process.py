@@ -1,0 +1,347 @@
+"""Child processes: a forked worker that hands its outcome over whole, and commands of others."""
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from agebackup.errors import AgebackupError, FailedError, printable
+from agebackup.system import libc
+from agebackup.system.clock import Deadline
+from agebackup.system.progress import Progress
+
+Result = dict[str, object]
+
+TICK = 0.02
+"""Seconds between two looks at the wish to stop."""
+_OUTPUT_LIMIT = 1 << 20
+_PIECE = 1 << 16
+_GRACE, _GRACE_WHEN_STOPPED = 2.0, 0.3
+"""Seconds between SIGTERM and SIGKILL for a command that took too long, or at a stop."""
+_PR_SET_PDEATHSIG = 1
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+
+
+class Worker:
+    """A forked child that computes one result, and whose end the parent always sees.
+
+    The child holds no descriptor but those it was given, ignores the signals that stop the
+    parent (which kills it instead), writes no core dump, and on Linux dies with its parent.
+    Used as a context manager it is killed and reaped at the end, if it still lives.
+    """
+
+    def __init__(self, pid: int, descriptor: int) -> None:
+        self.pid = pid
+        self._descriptor = descriptor
+        self._received = bytearray()
+        self._status: int | None = None
+
+    @classmethod
+    def start(cls, function: Callable[[], Result], *, keep: Collection[int] = ()) -> "Worker":
+        """Fork a child that runs `function`; it inherits only the descriptors in `keep`.
+
+        Must be called from the main thread, because on Linux the child dies with the *thread*
+        that made it, and before an SQLite connection is open, because the copy would share its
+        locks. The result must be what JSON can carry. Raises `FailedError` where no process can
+        be made.
+        """
+        reading, writing = os.pipe()
+        libc.call("getpid")  # loads the library here, not between fork and prctl
+        parent = os.getpid()
+        # A signal between fork and the child's own settings would run the parent's handlers there.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _work(function, parent, writing, {*keep, writing})
+        except OSError as error:
+            os.close(reading)
+            raise FailedError(
+                f"No further process can be started: {error.strerror}.",
+                hint="The system, or your account, is at its limit of processes or memory.",
+            ) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            os.close(writing)
+        return cls(pid, reading)
+
+    def result(self, progress: Progress) -> Result:
+        """Wait for the child's end and return its result, or raise its error.
+
+        An `AgebackupError` comes out as its own class, an OSError as OSError with its errno;
+        a crash, by signal or by an unforeseen exception, is a `FailedError`. Raises
+        `StoppedError` when a stop is asked for meanwhile; the child then still lives.
+        """
+        poller = select.poll()
+        if self._descriptor >= 0:
+            poller.register(self._descriptor, select.POLLIN)
+        while self._descriptor >= 0:
+            progress.stop.check()
+            if poller.poll(TICK * 1000):
+                self._receive()
+        return _outcome(bytes(self._received), self._reap())
+
+    def kill(self) -> None:
+        """End the child now, if it has not ended, and reap it; may be called at any time."""
+        if self._status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self._reap()
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def _receive(self) -> None:
+        piece = os.read(self._descriptor, 1 << 16)
+        self._received += piece
+        if not piece:
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _reap(self) -> int:
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._status
+
+
+def _work(function: Callable[[], Result], parent: int, writing: int, keep: set[int]) -> NoReturn:
+    """Be the child: nothing, not even an exception, may return into the parent's code."""
+    code = 1
+    try:
+        _settle(parent, keep)
+        try:
+            message: Result = {"result": function()}
+        except BaseException as error:  # a panic of pyrage derives from BaseException
+            message = {"error": _described(error)}
+        encoded = memoryview(json.dumps(message, default=str).encode())
+        while encoded:
+            encoded = encoded[os.write(writing, encoded) :]
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _settle(parent: int, keep: set[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    if libc.LINUX:
+        libc.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # it died before prctl, so no signal will come
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _close_all_but(keep)
+    gc.freeze()  # the parent's objects stay shared pages
+
+
+def _close_all_but(keep: set[int]) -> None:
+    """Close what was inherited; 0 to 2 become /dev/null, for a panic prints to stderr."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in {0, 1, 2} - keep:
+        os.dup2(null, standard)
+    limit = os.sysconf("SC_OPEN_MAX")
+    last = limit if 0 < limit < 1 << 20 else 1 << 20
+    below = 2
+    for descriptor in [*sorted(fd for fd in keep if fd > 2), last]:
+        os.closerange(below + 1, descriptor)
+        below = descriptor
+
+
+def _described(error: BaseException) -> Result:
+    kind = type(error).__name__
+    if isinstance(error, AgebackupError):
+        # The parent may never have imported the very class: it then takes the nearest it knows.
+        kinds = [family.__name__ for family in type(error).__mro__]
+        return {"kind": "agebackup", "kinds": kinds, "args": error.args, "state": vars(error)}
+    if isinstance(error, OSError):
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+        return {"kind": "OSError", "args": (error.errno, error.strerror or str(error), name)}
+    trace = "".join(traceback.format_exception(error))
+    return {"kind": "crash", "args": (kind, str(error)), "trace": trace}
+
+
+def _outcome(received: bytes, status: int) -> Result:
+    try:
+        message = json.loads(received)
+    except ValueError:
+        raise FailedError(
+            f"A worker process {_ended(status)} before it was done.",
+            hint="If the machine was short of memory, free some; then run it again.",
+        ) from None
+    if "error" in message:
+        raise _rebuilt(message["error"])
+    result: Result = message["result"]
+    return result
+
+
+def _ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with code {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def _rebuilt(described: dict[str, object]) -> Exception:
+    kind, arguments = described["kind"], described["args"]
+    assert isinstance(arguments, list)
+    if kind == "OSError":
+        number, text, name = arguments
+        return OSError(text) if number is None else OSError(number, text, name)
+    if kind == "crash":
+        name, text = arguments
+        error = FailedError(
+            f"A worker process failed unexpectedly: {name}: {printable(text)}.",
+            hint="Please report this as a defect of agebackup.",
+        )
+        error.add_note(str(described["trace"]))
+        return error
+    state, kinds = described["state"], described["kinds"]
+    assert isinstance(state, dict) and isinstance(kinds, list)
+    known = {family.__name__: family for family in _families(AgebackupError)}
+    family = next(known[kind] for kind in kinds if kind in known)
+    rebuilt = family.__new__(family, *arguments)
+    for key, value in state.items():
+        setattr(rebuilt, key, tuple(value) if isinstance(value, list) else value)
+    return rebuilt
+
+
+def _families(base: type[AgebackupError]) -> list[type[AgebackupError]]:
+    return [base, *(c for child in base.__subclasses__() for c in _families(child))]
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended. `stdout` and `stderr` hold at most their last 1 MiB each."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    seconds: float,
+    progress: Progress,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> CommandResult:
+    """Run `argv`, without a shell, in a process group of its own, for at most `seconds`.
+
+    Raises `FailedError`, with the last line that it wrote to stderr, where it cannot be started,
+    ends with another code than 0, or is not done in time; `StoppedError` when a stop is asked
+    for. In the last two cases the whole group got SIGTERM, then SIGKILL.
+    """
+    shown = printable(argv[0])
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment,
+            process_group=0,
+        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FailedError(
+            f"The command {shown} cannot be started: {why}.",
+            hint="Check that it is installed, and give its whole path.",
+        ) from None
+    with child:
+        output = _Output(child)
+        try:
+            in_time = output.follow(Deadline(seconds), progress)
+        except BaseException:
+            _end_group(child, _GRACE_WHEN_STOPPED)
+            raise
+        if not in_time:
+            _end_group(child, _GRACE)
+    result = CommandResult(child.returncode, output.text(0), output.text(1))
+    if not in_time:
+        raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
+    if result.code:
+        raise _command_failed(shown, _ended(result.code), result)
+    return result
+
+
+class _Output:
+    """What a command writes, read while it runs so that it never stands on a full pipe."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
+        assert child.stdout and child.stderr
+        self._child = child
+        self._texts = (bytearray(), bytearray())
+        self._open = {child.stdout.fileno(): self._texts[0], child.stderr.fileno(): self._texts[1]}
+        self._poller = select.poll()
+        for descriptor in self._open:
+            os.set_blocking(descriptor, False)
+            self._poller.register(descriptor, select.POLLIN)
+
+    def follow(self, deadline: Deadline, progress: Progress) -> bool:
+        """Read until the command ended, or return False when `deadline` came first.
+
+        What the command left running in the background may keep the pipes open: its own end
+        counts, not theirs.
+        """
+        while self._child.poll() is None:
+            progress.stop.check()
+            if deadline.expired:
+                return False
+            self._read(TICK)
+        for _ in range(_OUTPUT_LIMIT // _PIECE):
+            self._read(0)
+        return True
+
+    def text(self, index: int) -> str:
+        return self._texts[index].decode(errors="replace")
+
+    def _read(self, seconds: float) -> None:
+        for descriptor, _ in self._poller.poll(seconds * 1000):
+            text, piece = self._open[descriptor], os.read(descriptor, _PIECE)
+            text += piece
+            del text[:-_OUTPUT_LIMIT]
+            if not piece:
+                self._poller.unregister(descriptor)
+
+
+def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(grace_seconds)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _command_failed(shown: str, what: str, result: CommandResult) -> FailedError:
+    lines = result.stderr.split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = f" It said last: {printable(last[:500])}" if last else ""
+    return FailedError(f"The command {shown} {what}.{said}", hint="Run it by hand to see why.")

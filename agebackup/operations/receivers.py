@@ -5,10 +5,12 @@ Nothing a receiver wrote is used before the whole archive was read and found aut
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agebackup.errors import FailedError, RefusedError
+from agebackup.model.globs import matches
 from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.names import printable
 from agebackup.model.reports import ListedFile
@@ -49,25 +51,28 @@ class DatabaseSpool:
     """
 
     directory: Path
-    paths: dict[str, Path] = field(default_factory=dict)
+    arrived: Callable[[str, Path], None]
+    _count: int = 0
     _leading: bool = True
     _open: int = -1
+    _path: Path = Path()
 
     def begin(self, place: str, member: Member, head: bytes) -> int | None:
         """Return a new private file for a leading SQLite database, else None."""
         self._leading = self._leading and head.startswith(SQLITE_MAGIC)
         if not self._leading:
             return None
-        path = self.directory / f"database-{len(self.paths)}"
-        self._open = os.open(path, _CREATE, 0o600)
-        self.paths[place] = path
+        self._count += 1
+        self._path = self.directory / f"database-{self._count}"
+        self._open = os.open(self._path, _CREATE, 0o600)
         return self._open
 
     def end(self, place: str, digest: bytes) -> None:
-        """Close the private file of `place`."""
+        """Close the private file of `place` and hand it on."""
         if self._open >= 0:
             os.close(self._open)
             self._open = -1
+            self.arrived(place, self._path)
 
 
 @dataclass
@@ -92,25 +97,29 @@ class OneFile(HashOnly):
 class Staging:
     """Writes the wanted payload below `root`, privately: directories 0700, files 0600 or 0700.
 
-    `wanted` decides by the path inside `data/`; `prefix` is "data/" where a whole bag is kept and
-    "" where only its content is. `root` is ours alone, so no name in it can be a link.
+    `prefix` is "data/" where a whole bag is kept and "" where only its content is. `root` is ours
+    alone, so no name in it can be a link. Leading databases are handed on as they arrive.
     """
 
     root: Path
     only: "Selection"
+    arrived: Callable[[str, Path], None]
     prefix: str = ""
     files: int = 0
     bytes: int = 0
+    _leading: bool = True
     _directory: str = ""
+    _path: str = ""
     _open: int = -1
     _mtime: int = 0
 
     def begin(self, place: str, member: Member, head: bytes) -> int | None:
         """Return a new file for a wanted place, else None."""
         relative = place.removeprefix("data/")
+        self._leading = self._leading and head.startswith(SQLITE_MAGIC)
         if not self.only.wants(relative):
             return None
-        path = f"{self.root}/{self.prefix}{relative}"
+        path = self._path = f"{self.root}/{self.prefix}{relative}"
         directory = path.rpartition("/")[0]
         if directory != self._directory:
             make_directories(Path(directory))
@@ -138,6 +147,8 @@ class Staging:
             os.utime(self._open, (self._mtime, self._mtime))
             os.close(self._open)
             self._open = -1
+            if self._leading:
+                self.arrived(place, Path(self._path))
 
 
 @dataclass(frozen=True)

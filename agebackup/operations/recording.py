@@ -12,6 +12,7 @@ from agebackup.model.manifest import (
     ReferenceRecord,
     SkippedRecord,
 )
+from agebackup.model.names import printable
 from agebackup.operations.carrying import Account
 from agebackup.operations.order import Order
 from agebackup.operations.references import References
@@ -90,7 +91,7 @@ def manifest_of(
         tokens_included="tokens" in roles,
         excluded=list(source.excluded),
         skipped=[
-            SkippedRecord(path=one.path, reason=one.reason, lost=one.lost)
+            SkippedRecord(path=printable(one.path), reason=one.reason, lost=one.lost)
             for one in skipped[:MAX_RECORDED_SKIPS]
         ],
         skipped_count=sum(account.skipped_count for account in accounts),

@@ -70,6 +70,10 @@ class References:
             self._differing.append(place)
         return True
 
+    def places(self) -> tuple[str, ...]:
+        """Return the places that are wanted and not yet found."""
+        return tuple(self._wanted)
+
     def problems(self) -> list[str]:
         """Return a line for each referenced file that is missing, misplaced or different."""
         lines = [f"referenced but missing: {_shown(place)}" for place in self._wanted]

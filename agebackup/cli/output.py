@@ -1,0 +1,93 @@
+"""How results, words and failures reach the person: stdout for results, stderr for the rest."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable
+from typing import IO, Any
+
+from agebackup.cli.settings import Settings
+from agebackup.errors import AgebackupError
+
+
+def prepare_streams() -> None:
+    """Let no character that the terminal's encoding lacks turn a message into a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class Output:
+    """Writes for one command; `command` names the JSON schema."""
+
+    def __init__(self, settings: Settings, command: str) -> None:
+        self.settings = settings
+        self.command = command
+
+    def say(self, text: str) -> None:
+        """Write words for the person to stderr, unless --quiet or --json."""
+        if not self.settings.quiet and not self.settings.json:
+            self._stderr(text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to stderr, whatever the options."""
+        self._stderr(f"agebackup: warning: {text}")
+
+    def result(self, text: str, **fields: Any) -> None:
+        """Write the result to stdout: `text`, or with --json an object of `fields`."""
+        if self.settings.json:
+            self._stdout(self._object(fields.pop("status", "ok"), fields))
+        elif text:
+            self._stdout(text)
+
+    def failure(self, error: AgebackupError) -> None:
+        """Write one failure: message, details and hint to stderr; with --json to stdout."""
+        if self.settings.json:
+            fields = {"exit": error.code, "error": described(error)}
+            with contextlib.suppress(AgebackupError):
+                self._stdout(self._object("failed", fields))
+            return
+        lines = [f"agebackup: {error.message}"]
+        lines += [f"  - {line}" for line in error.details]
+        if error.hint:
+            lines.append(f"  {error.hint}")
+        self._stderr("\n".join(lines))
+
+    def _object(self, status: str, fields: dict[str, Any]) -> str:
+        schema = f"agebackup/{self.command}/v1"
+        return json.dumps({"schema": schema, "status": status, **fields}, ensure_ascii=True)
+
+    def _stderr(self, text: str) -> None:
+        # Nobody reads a closed or full stderr; the exit code still says what happened.
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                print(text, file=sys.stderr, flush=True)
+
+    def _stdout(self, text: str) -> None:
+        write_out((text + "\n",), sys.stdout)
+
+
+class OutputLostError(AgebackupError):
+    """What should have been printed could not be; what was done before is done."""
+
+    exit_code = 1
+
+
+def write_out(pieces: Iterable[Any], stream: IO[Any] | None) -> None:
+    """Write `pieces` to `stream` and flush; raise `OutputLostError` where that is impossible."""
+    try:
+        if stream is None:
+            raise OSError("standard output is closed")
+        for piece in pieces:
+            stream.write(piece)
+        stream.flush()
+    except (OSError, ValueError) as error:
+        raise OutputLostError(
+            f"The result could not be written to standard output: {error}.",
+            hint="Check where standard output leads.",
+        ) from None
+
+
+def described(error: AgebackupError) -> dict[str, Any]:
+    """Return `error` as JSON fields."""
+    return {"message": error.message, "hint": error.hint, "details": list(error.details)}

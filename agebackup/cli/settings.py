@@ -1,0 +1,83 @@
+"""What the global options and the environment say, for every command alike."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from agebackup.system.progress import Stop
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONFIG_VARIABLE = "AGEBACKUP_CONFIG"
+RECIPIENTS_VARIABLE = "AGEBACKUP_RECIPIENTS_FILE"
+IDENTITY_VARIABLE = "AGEBACKUP_IDENTITY_FILE"
+
+
+@dataclass
+class Settings:
+    """The global options; filled while the command line is parsed, only read afterwards."""
+
+    stop: Stop = field(default_factory=Stop)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    config: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    progress: bool = True
+    yes: bool = False
+
+    def variable(self, name: str) -> str | None:
+        """Return the environment variable `name`, or None where it is absent or empty."""
+        return self.environment.get(name) or None
+
+
+def current() -> Settings:
+    """Return the settings of the running command."""
+    settings = click.get_current_context().find_object(Settings)
+    assert settings is not None
+    return settings
+
+
+def _store(name: str, value: Any) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, parameter: click.Parameter, given: Any) -> None:
+        if given:
+            setattr(context.ensure_object(Settings), name, given if value is None else value)
+
+    return callback
+
+
+def global_options(command: F) -> F:
+    """Add the options that every command takes, before or after its name."""
+    options = [
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help="The configuration file, instead of the usual one.",
+            callback=_store("config", None),
+            expose_value=False,
+        )
+    ]
+    flags = (
+        ("--json", "json", True, "Write the result, or the failure, as one JSON object."),
+        ("-q,--quiet", "quiet", True, "Say nothing but results, warnings and errors."),
+        ("-v,--verbose", "verbose", True, "Say more; show where an unforeseen error arose."),
+        ("--no-progress", "progress", False, "Show no progress, not even on a terminal."),
+        ("--yes", "yes", True, "Answer yes where a question would be asked."),
+    )
+    for names, name, value, text in flags:
+        options.append(
+            click.option(
+                *names.split(","),
+                is_flag=True,
+                help=text,
+                callback=_store(name, value),
+                expose_value=False,
+            )
+        )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,85 @@
+"""Progress on a terminal: phase, bytes, rate, time left; nothing anywhere else."""
+
+import sys
+
+from agebackup.cli.output import Output
+from agebackup.system.clock import Stopwatch
+from agebackup.system.progress import Progress, Stop
+
+INTERVAL = 0.2
+"""Seconds between two drawings of the line."""
+
+
+class Reporter(Progress):
+    """Warnings to stderr, and no progress line."""
+
+    def __init__(self, stop: Stop, output: Output) -> None:
+        super().__init__(stop)
+        self._output = output
+
+    def warn(self, text: str) -> None:
+        """Write a warning; it stays, unlike the progress line."""
+        self._output.warn(text)
+
+
+class TerminalReporter(Reporter):
+    """One line on stderr that is drawn again and again, and cleared at the end."""
+
+    def __init__(self, stop: Stop, output: Output) -> None:
+        super().__init__(stop, output)
+        self._name = ""
+        self._total: int | None = None
+        self._done = 0
+        self._since = Stopwatch()
+        self._drawn = 0.0
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Begin the phase `name` of `total` bytes."""
+        super().phase(name, total)
+        self._name, self._total, self._done = name, total, 0
+        self._since, self._drawn = Stopwatch(), 0.0
+        self._draw()
+
+    def advance(self, count: int) -> None:
+        """Count `count` more bytes."""
+        super().advance(count)
+        self._done += count
+        if self._since.seconds - self._drawn >= INTERVAL:
+            self._drawn = self._since.seconds
+            self._draw()
+
+    def warn(self, text: str) -> None:
+        """Write a warning above the progress line."""
+        self.clear()
+        super().warn(text)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _draw(self) -> None:
+        print(f"\r\x1b[K{self._line()}", end="", file=sys.stderr, flush=True)
+
+    def _line(self) -> str:
+        seconds = self._since.seconds
+        parts = [self._name]
+        if self._done:
+            parts.append(human_bytes(self._done))
+        if self._total:
+            parts[-1] += f" of {human_bytes(self._total)}"
+        if self._done and seconds > 1:
+            rate = self._done / seconds
+            parts.append(f"{human_bytes(int(rate))}/s")
+            if self._total and self._done < self._total:
+                parts.append(f"{int((self._total - self._done) / rate) + 1} s left")
+        return ", ".join(parts)
+
+
+def human_bytes(count: int) -> str:
+    """Return `count` bytes in binary units with three significant digits."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.4g} TiB"

@@ -1,0 +1,101 @@
+"""inspect, ls, cat: look into an archive without restoring it."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.errors import NotFoundError, VerificationError
+from agebackup.model.layout import DATA
+from agebackup.model.manifest import Manifest
+from agebackup.model.names import ArchiveName, printable
+from agebackup.model.reports import ListedFile
+from agebackup.operations.reading import Reading, name_warnings, open_archive, read_archive
+from agebackup.operations.receivers import HashOnly, Listing, OneFile
+from agebackup.snapshot.bag import BagContents
+from agebackup.snapshot.sealed import quick_check
+from agebackup.system.claims import Claims
+from agebackup.system.workspace import private_directory
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What can be known of an archive without a key. `whole` is false where the size is wrong."""
+
+    archive: str
+    size: int
+    recipients: tuple[str, ...]
+    whole: bool
+    problem: str
+    name: ArchiveName | None
+
+
+def inspect_outside(path: Path) -> Outside:
+    """Return what `path` shows without a key; raise `VerificationError` if it is no age file."""
+    with open_archive(path) as descriptor:
+        size = os.fstat(descriptor).st_size
+        header = quick_check(descriptor, size_matters=False)
+        try:
+            quick_check(descriptor)
+            problem = ""
+        except VerificationError as error:
+            problem = error.message
+    name = ArchiveName.parse(path.name)
+    return Outside(str(path), size, header.stanzas, not problem, problem, name)
+
+
+def inspect_inside(path: Path, reading: Reading) -> tuple[Manifest, tuple[str, ...]]:
+    """Return the manifest of `path` and warnings, after every hash in the archive was checked."""
+    contents = _sound(path, read_archive(path, HashOnly(), reading))
+    return contents.manifest, name_warnings(path, contents.manifest)
+
+
+def list_files(path: Path, reading: Reading) -> tuple[ListedFile, ...]:
+    """Return the payload files of `path` in their order, after every hash was checked."""
+    listing = Listing()
+    _sound(path, read_archive(path, listing, reading))
+    return tuple(listing.files)
+
+
+@contextmanager
+def one_file(
+    path: Path, wanted: str, workspace: Path, claims: Claims, reading: Reading
+) -> Iterator[int]:
+    """Yield a descriptor, at its beginning, of a private copy of the file `wanted`.
+
+    `wanted` is the path inside `data/`. The copy has no name by then; it is handed out only after
+    the archive was read to its end and its hashes were checked.
+    """
+    with private_directory(workspace, claims, prefix="cat") as private:
+        descriptor, name = tempfile.mkstemp(dir=private)
+        os.unlink(name)
+        try:
+            receiver = OneFile(DATA + wanted.removeprefix(DATA), descriptor)
+            _sound(path, read_archive(path, receiver, reading))
+            if not receiver.digest:
+                raise NotFoundError(
+                    f"{printable(str(path))} holds no file {printable(wanted)}.",
+                    hint="agebackup ls lists what it holds.",
+                )
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def copy_out(descriptor: int, write: Callable[[bytes], object]) -> None:
+    """Hand everything from the position of `descriptor` on to `write`, in pieces of 1 MiB."""
+    while piece := os.read(descriptor, 1 << 20):
+        write(piece)
+
+
+def _sound(path: Path, contents: BagContents) -> BagContents:
+    if contents.differences:
+        raise VerificationError(
+            f"{printable(str(path))} does not keep its promises.",
+            hint="Use another archive; verify says all that is wrong with this one.",
+            details=contents.differences,
+        )
+    return contents

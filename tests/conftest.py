@@ -1,6 +1,5 @@
 """The world every test may stand in: a home of its own, the real command, keys, a sample app."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 import sample_app
 
-ROOT = Path(__file__).resolve().parent.parent
 LINUX = sys.platform == "linux"
 _LINUX_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.linux\b", re.MULTILINE)
 
@@ -60,12 +58,6 @@ class World:
         """The config file's place."""
         return self.home / "config" / "agebackup" / "config.toml"
 
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The words that start the real command: the installed script, else the module."""
-        script = Path(sys.executable).with_name("agebackup")
-        return (str(script),) if script.exists() else (sys.executable, "-m", "agebackup")
-
     def start(self, *arguments: object, **options: object) -> "subprocess.Popen[str]":
         """Start `agebackup ARGUMENTS…` and return the process, its three streams being pipes."""
         settings: dict[str, object] = {
@@ -77,7 +69,9 @@ class World:
             "cwd": self.directory,
             "env": dict(self.env),
         }
-        return subprocess.Popen([*self.command, *map(str, arguments)], **(settings | options))
+        return subprocess.Popen(
+            [*sample_app.command(), *map(str, arguments)], **(settings | options)
+        )
 
     def run(
         self, *arguments: object, stdin: str = "", seconds: float = 120, **options: object
@@ -108,24 +102,7 @@ def world(tmp_path: Path) -> World:
     home, directory = tmp_path / "home", tmp_path / "world"
     for made in (home, directory):
         made.mkdir(mode=0o700)
-    return World(directory, home, environment(home))
-
-
-def environment(home: Path) -> dict[str, str]:
-    """The environment of a person who has just logged in, with every standard folder in `home`."""
-    env = {
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_STATE_HOME": str(home / "state"),
-        "XDG_DATA_HOME": str(home / "data"),
-    }
-    if "TMPDIR" in os.environ:
-        env["TMPDIR"] = os.environ["TMPDIR"]
-    return env
+    return World(directory, home, sample_app.environment(home))
 
 
 @pytest.fixture(scope="session")

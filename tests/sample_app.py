@@ -6,6 +6,7 @@ it is the running application: it writes pairs of rows, one per database, until 
 
 import hashlib
 import json
+import os
 import random
 import select
 import sqlite3
@@ -35,6 +36,29 @@ _EVENTS = """
 CREATE TABLE events (entry INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a person who has just logged in, with every standard folder in `home`."""
+    env = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_DATA_HOME": str(home / "data"),
+    }
+    if "TMPDIR" in os.environ:
+        env["TMPDIR"] = os.environ["TMPDIR"]
+    return env
+
+
+def command() -> tuple[str, ...]:
+    """The words that start the real command: the installed script, else the module."""
+    script = Path(sys.executable).with_name("agebackup")
+    return (str(script),) if script.exists() else (sys.executable, "-m", "agebackup")
 
 
 @dataclass(frozen=True)

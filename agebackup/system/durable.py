@@ -1,0 +1,266 @@
+"""Putting files and directories into place, whole or not at all, and so that a power cut cannot
+take them away again (FACTS: file fsync before the rename, directory fsync after it)."""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agebackup.errors import FailedError, NotFoundError, RefusedError, UsageError, printable
+from agebackup.system import libc
+from agebackup.system.syncing import explained, sync_path
+from agebackup.system.syncing import failure as failure
+from agebackup.system.syncing import sync_directory as sync_directory
+from agebackup.system.syncing import sync_file as sync_file
+from agebackup.system.syncing import sync_tree as sync_tree
+
+if TYPE_CHECKING:
+    from agebackup.system.claims import Claim, Claims
+
+TEMPORARY_NAME = re.compile(r"\.~agebackup-(?:[a-z]{1,20}-)?[0-9a-f]{16}\.nosync\.tmp", re.ASCII)
+"""Names that Dropbox, iCloud, OneDrive, Insync and Nextcloud leave alone."""
+
+_AT_FDCWD = -2 if libc.DARWIN else -100
+_NOREPLACE, _EXCHANGE = (4, 2) if libc.DARWIN else (1, 2)
+_CANNOT_LINK = libc.UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EACCES}
+_OF_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+
+def temporary_name(label: str = "") -> str:
+    """Return a fresh name that matches `TEMPORARY_NAME`; `label` is up to 20 small letters."""
+    return f".~agebackup-{label}{'-' if label else ''}{secrets.token_hex(8)}.nosync.tmp"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file without a name of its own: `path` is temporary, `descriptor` reads and writes."""
+
+    path: Path
+    descriptor: int
+
+
+@contextmanager
+def publication(directory: Path, name: str, claims: "Claims", *, replace: bool) -> Iterator[Draft]:
+    """Yield a draft that becomes `directory`/`name` on a clean exit, and vanishes on any other.
+
+    The file is 0600. With `replace` it takes the place of what has that name, atomically; without
+    it, it never does: `RefusedError`. The directory is opened once: raises `NotFoundError` where
+    it is absent, and `FailedError` where at the end it is no longer what its path leads to, or
+    where the disk refuses. After any exception the old state of `name` is intact, but for one
+    case: the directory's own fsync failed after a replacement; then `name` is the new file.
+    """
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UsageError(f"{printable(name)!r} cannot be a file's name.", hint="Leave out any '/'.")
+    folder = _open_directory(directory)
+    try:
+        with claims.claim(directory / temporary_name()) as claim:
+            try:
+                with _drafted(folder, directory, claim) as draft:
+                    yield draft
+                with explained(directory):
+                    _rename_draft(folder, claim.path.name, name, replace=replace)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(claim.path.name, dir_fd=folder)
+                raise
+            claim.release()
+            with explained(directory):
+                _sync_published(folder, name, replace=replace)
+    finally:
+        os.close(folder)
+
+
+def write_durably(
+    path: Path, content: bytes, claims: "Claims", *, mode: int = 0o600, replace: bool
+) -> None:
+    """Write `content` to `path` as `publication` does, with the permission bits `mode`."""
+    with publication(path.parent, path.name, claims, replace=replace) as draft:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(draft.descriptor, rest) :]
+        if mode != 0o600:
+            os.fchmod(draft.descriptor, mode)
+
+
+def _open_directory(directory: Path) -> int:
+    shown = printable(str(directory))
+    try:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The directory {shown} does not exist.",
+            hint="If it lies on another drive, mount that first.",
+        ) from None
+    except OSError as error:
+        raise FailedError(
+            f"The directory {shown} cannot be opened: {error.strerror}.",
+            hint="Check that it is a directory and that you may read and write in it.",
+        ) from None
+
+
+@contextmanager
+def _drafted(folder: int, directory: Path, claim: "Claim") -> Iterator[Draft]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with explained(directory):
+        descriptor = os.open(claim.path.name, flags, 0o600, dir_fd=folder)
+    try:
+        made = os.fstat(descriptor)
+        claim.identify(made)
+        with suppress(OSError):  # FAT knows no modes; elsewhere this undoes a umask
+            os.fchmod(descriptor, 0o600)
+        with _explained_if_writing(directory):
+            yield Draft(claim.path, descriptor)
+        with explained(directory):
+            sync_file(descriptor)
+    finally:
+        with explained(directory):  # NFS reports some lost writes only here
+            os.close(descriptor)
+    _require_same(os.fstat(folder), _status(directory), f"The directory {directory}")
+    now = _status(claim.path.name, folder)
+    _require_same(made, now, f"The temporary file in {directory}")
+
+
+@contextmanager
+def _explained_if_writing(directory: Path) -> Iterator[None]:
+    """Explain the draft's own refusals, which name no file; others' errors pass as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_WRITING:
+            raise failure(error, directory) from error
+        raise
+
+
+def _require_same(opened: os.stat_result, now: os.stat_result | None, what: str) -> None:
+    if now is None or (opened.st_dev, opened.st_ino) != (now.st_dev, now.st_ino):
+        raise FailedError(
+            f"{printable(what)} was replaced, unmounted or removed during the run.",
+            hint="Check that the drive is there and that nothing else works on it; run again.",
+        )
+
+
+def _status(path: Path | str, folder: int | None = None) -> os.stat_result | None:
+    try:
+        return os.stat(path, dir_fd=folder, follow_symlinks=folder is None)
+    except OSError:
+        return None
+
+
+def _rename_draft(folder: int, temporary: str, name: str, *, replace: bool) -> None:
+    if replace:
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return
+    try:
+        rename_new(temporary, name, folder)
+    except FileExistsError:
+        raise RefusedError(
+            f"{printable(name)} exists already and is not replaced.",
+            hint="Choose another name.",
+        ) from None
+
+
+def _sync_published(folder: int, name: str, *, replace: bool) -> None:
+    try:
+        sync_directory(folder)
+    except OSError:
+        if not replace:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+        raise
+
+
+def rename_new(source: str | Path, target: str | Path, folder: int | None = None) -> None:
+    """Rename `source` to `target`, both relative to `folder`; never replaces: FileExistsError.
+
+    Where the file system has neither renameat2's RENAME_NOREPLACE nor hard links (FAT, some
+    network shares), a look at the target before the rename must do.
+    """
+    if _special_rename(_NOREPLACE, source, target, folder):
+        return
+    try:
+        if not stat.S_ISDIR(os.stat(source, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.link(source, target, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            os.unlink(source, dir_fd=folder)
+            return
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+    with suppress(FileNotFoundError):
+        os.stat(target, dir_fd=folder, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    os.rename(source, target, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _special_rename(
+    flag: int, source: str | Path, target: str | Path, folder: int | None = None
+) -> bool:
+    """Rename with a flag of renameat2(2) or renameatx_np(2); False where that is not to be had."""
+    at = _AT_FDCWD if folder is None else folder
+    name = "renameatx_np" if libc.DARWIN else "renameat2"
+    try:
+        libc.call(name, at, os.fsencode(source), at, os.fsencode(target), flag)
+    except OSError as error:
+        if error.errno in libc.UNSUPPORTED:
+            return False
+        raise
+    return True
+
+
+def place_directory(staging: Path, target: Path, kept: Path | None, claim: "Claim") -> None:
+    """Put the directory `staging`, claimed by `claim`, into the place of `target`, durably.
+
+    All three are siblings. A target that is absent or empty is replaced in one step. Any other is
+    kept as `kept`: the two change names atomically, or, where the file system cannot do that, by
+    two renames that the next run's sweep finishes. Raises `RefusedError` where the target is not
+    empty and `kept` is None, where `kept` exists, or where the target is no directory;
+    `FailedError` where the disk refuses, and then the target is as it was.
+    """
+    with explained(target.parent):
+        if not _replace_empty(staging, target):
+            _keep_and_replace(staging, target, kept, claim)
+        sync_path(target.parent)
+        claim.release()
+
+
+def _replace_empty(staging: Path, target: Path) -> bool:
+    try:
+        os.rename(staging, target)
+    except NotADirectoryError:
+        raise _refused(target, "is not a directory") from None
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _refused(path: Path, why: str) -> RefusedError:
+    return RefusedError(f"{printable(str(path))} {why}.", hint="Choose another place.")
+
+
+def _keep_and_replace(staging: Path, target: Path, kept: Path | None, claim: "Claim") -> None:
+    if kept is None:
+        raise _refused(target, "is not empty")
+    claim.journal_swap(target, kept)
+    try:
+        rename_new(staging, kept)
+        if _special_rename(_EXCHANGE, kept, target):
+            return
+        rename_new(kept, staging)
+        rename_new(target, kept)
+    except FileExistsError:
+        raise _refused(kept, "exists already") from None
+    try:
+        rename_new(staging, target)
+    except BaseException:
+        with suppress(OSError):
+            rename_new(kept, target)
+        raise

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +83,6 @@ def one_file(
             yield descriptor
         finally:
             os.close(descriptor)
-
-
-def copy_out(descriptor: int, write: Callable[[bytes], object]) -> None:
-    """Hand everything from the position of `descriptor` on to `write`, in pieces of 1 MiB."""
-    while piece := os.read(descriptor, 1 << 20):
-        write(piece)
 
 
 def _sound(path: Path, contents: BagContents) -> BagContents:

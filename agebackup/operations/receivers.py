@@ -5,12 +5,13 @@ Nothing a receiver wrote is used before the whole archive was read and found aut
 """
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agebackup.errors import FailedError, RefusedError
-from agebackup.model.globs import matches
+from agebackup.model.globs import compile_globs, covers
 from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.names import printable
 from agebackup.model.reports import ListedFile
@@ -153,18 +154,18 @@ class Staging:
 
 @dataclass(frozen=True)
 class Selection:
-    """Globs of which one must match the path inside `data/`, or a directory above it."""
+    """Which paths inside `data/` are asked for: all, or those that `pattern` covers."""
 
-    globs: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, globs: Sequence[str]) -> "Selection":
+        """Return the selection of what one of `globs` matches; of everything without globs."""
+        return cls(compile_globs(globs) if globs else None)
 
     def wants(self, relative: str) -> bool:
-        """Return whether `relative` is asked for; everything is, where there are no globs."""
-        if not self.globs:
-            return True
-        parts = relative.split("/")
-        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
-        paths = list(above)
-        return any(matches(path, glob) for glob in self.globs for path in paths)
+        """Return whether the file or directory at `relative` is asked for."""
+        return self.pattern is None or covers(self.pattern, relative)
 
 
 def make_directories(path: Path) -> None:

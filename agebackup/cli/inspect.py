@@ -1,0 +1,114 @@
+"""agebackup inspect"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.reading import (
+    FILE,
+    Console,
+    console,
+    identity_option,
+    limit_options,
+    passphrase_option,
+    reading,
+)
+from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
+from agebackup.errors import printable
+
+if TYPE_CHECKING:
+    from agebackup.model.manifest import Manifest
+    from agebackup.operations.contents import Outside
+
+
+@click.command("inspect", short_help="Show what an archive is.")
+@click.argument("archive", type=FILE)
+@identity_option
+@passphrase_option
+@limit_options
+@global_options
+def command(
+    archive: Path, identities: tuple[Path, ...], passphrase_fd: int | None, **raised: Any
+) -> int:
+    """Show what an archive is.
+
+    Without a key: its recipients' types, its size, its date as the name tells it, and whether it
+    is whole. With a key: its manifest, after every hash was checked.
+    """
+    from agebackup.operations.contents import inspect_inside, inspect_outside
+
+    to = console(current(), "inspect")
+    outside = inspect_outside(archive)
+    fields: dict[str, Any] = _outside_fields(outside)
+    lines = _outside_lines(outside)
+    if identities or to.settings.variable(IDENTITY_VARIABLE):
+        import msgspec
+
+        manifest, warnings = inspect_inside(
+            archive, reading(to, identities, passphrase_fd, raised)
+        )
+        for text in warnings:
+            to.output.warn(text)
+        fields["manifest"] = msgspec.to_builtins(manifest)
+        lines += _manifest_lines(manifest)
+    to.output.result("\n".join(lines), **fields)
+    return 0 if outside.whole else 4
+
+
+def _outside_fields(outside: "Outside") -> dict[str, Any]:
+    return {
+        "status": "ok" if outside.whole else "damaged",
+        "archive": outside.archive,
+        "size": outside.size,
+        "recipients": list(outside.recipients),
+        "whole": outside.whole,
+        "app": outside.name.app if outside.name else None,
+        "time": outside.name.time.isoformat() if outside.name else None,
+    }
+
+
+def _outside_lines(outside: "Outside") -> list[str]:
+    lines = [
+        f"archive:     {printable(outside.archive)}",
+        f"size:        {outside.size:,} bytes",
+        f"recipients:  {', '.join(map(printable, outside.recipients))}",
+        f"whole:       {'yes, as far as its size tells' if outside.whole else outside.problem}",
+    ]
+    if outside.name:
+        when = f"{outside.name.time:%Y-%m-%d %H:%M:%S} UTC"
+        lines.insert(1, f"name says:   {outside.name.app}, {when}")
+    return lines
+
+
+def _manifest_lines(manifest: "Manifest") -> list[str]:
+    versions = manifest.versions
+    lines = [
+        f"made as:     {printable(manifest.archive)}",
+        f"app:         {printable(manifest.app)} {printable(versions.app)}".rstrip(),
+        f"made by:     agebackup {printable(versions.agebackup)} on {printable(manifest.host)}",
+        f"complete:    {'yes' if manifest.complete else 'NO'}",
+        f"proof:       {manifest.proof}",
+        f"consistency: {manifest.consistency}",
+        f"payload:     {manifest.payload_files:,} files, {manifest.payload_bytes:,} bytes",
+    ]
+    lines += [
+        f"{label}:{' ' * (12 - len(label))}{printable(text)}"
+        for label, text in (("tag", manifest.tag), ("note", manifest.note))
+        if text
+    ]
+    for record in manifest.databases:
+        rows = sum(record.rows.values())
+        lines.append(
+            f"database:    {printable(record.path)}: {record.bytes:,} bytes, "
+            f"{len(record.rows)} tables, {rows:,} rows, by {record.method}"
+        )
+    for tree in manifest.trees:
+        orphans = f", {tree.orphans:,} orphans" if tree.orphans else ""
+        lines.append(
+            f"{tree.role}:{' ' * max(1, 12 - len(tree.role))}{printable(tree.path)}: "
+            f"{tree.files:,} files, {tree.bytes:,} bytes{orphans}"
+        )
+    if manifest.skipped_count:
+        lines.append(f"skipped:     {manifest.skipped_count:,} (--json lists them)")
+    return lines

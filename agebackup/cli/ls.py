@@ -1,0 +1,53 @@
+"""agebackup ls"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agebackup.cli.reading import (
+    FILE,
+    console,
+    identity_option,
+    limit_options,
+    passphrase_option,
+    reading,
+)
+from agebackup.cli.settings import current, global_options
+from agebackup.errors import printable
+
+
+@click.command("ls", short_help="List an archive's files.")
+@click.argument("archive", type=FILE)
+@identity_option
+@passphrase_option
+@limit_options
+@global_options
+def command(
+    archive: Path, identities: tuple[Path, ...], passphrase_fd: int | None, **raised: Any
+) -> int:
+    """List the files in an archive: size, time, and path as cat and restore --only take it.
+
+    The list is shown after every hash in the archive was checked.
+    """
+    from agebackup.operations.contents import list_files
+
+    to = console(current(), "ls")
+    files = list_files(archive, reading(to, identities, passphrase_fd, raised))
+    if to.settings.json:
+        to.output.result(
+            "", files=[{"path": f.path, "size": f.size, "mtime": f.mtime} for f in files]
+        )
+        return 0
+    to.output.result(
+        "\n".join(f"{file.size:>14,}  {_time(file.mtime)}  {printable(file.path)}" for file in files)
+    )
+    return 0
+
+
+def _time(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:>20}"

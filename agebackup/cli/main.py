@@ -1,0 +1,128 @@
+"""The command `agebackup`: finds the subcommand, runs it, and turns its end into an exit code."""
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from agebackup import __version__
+from agebackup.cli.output import Output, OutputLostError, prepare_streams
+from agebackup.cli.settings import Settings, global_options
+from agebackup.cli.signals import fill_standard_descriptors, listen
+from agebackup.errors import AgebackupError, FailedError, StoppedError, UsageError
+
+COMMANDS = {
+    "keygen": "Make a key pair: the private key into a file, the recipient to stdout.",
+    "recipient": "Print the recipients (public keys) of an identity file.",
+    "create": "Take a snapshot and write it as one encrypted archive.",
+    "verify": "Check that an archive keeps every promise it makes.",
+    "restore": "Bring a snapshot back, verified as a whole before it appears.",
+    "inspect": "Show what an archive is, with or without the key.",
+    "ls": "List the files in an archive.",
+    "cat": "Write one file of an archive to stdout.",
+    "config": "Write an example configuration, or check the one there is.",
+}
+"""Each command with the line that --help shows; a test compares it with the command's own."""
+
+
+class Commands(click.Group):
+    """The commands, each imported only when it is used: --help must not load them all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command `cmd_name`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"agebackup.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their lines."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="agebackup")
+@global_options
+def cli() -> None:
+    """Consistent, encrypted snapshots of live SQLite applications.
+
+    Each snapshot becomes one age-encrypted file that may lie in any cloud folder. The machine
+    that makes them holds public keys only; with the private key, plain age and tar get everything
+    back.
+
+    Exit codes: 0 done; 1 failed, nothing changed; 2 usage or configuration; 3 published but
+    incomplete; 4 verification found a problem; 10 not found; 11 busy; 12 no key fits; 13 refused
+    by a guard; 129, 130, 143 hung up, interrupted, terminated.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    fill_standard_descriptors()
+    prepare_streams()
+    settings = Settings()
+    listen(settings.stop)
+    sys.exit(run(sys.argv[1:], settings))
+
+
+def run(arguments: list[str], settings: Settings) -> int:
+    """Run one command line and return its exit code; every failure is told here."""
+    settings.json = "--json" in arguments
+    name = next((word for word in arguments if word in COMMANDS), "agebackup")
+    output = Output(settings, name)
+    try:
+        try:
+            code = cli.main(arguments, "agebackup", standalone_mode=False, obj=settings)
+            settings.stop.check()
+            return code if isinstance(code, int) else 0
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            raise StoppedError(settings.stop.signal_number or 2) from None
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return 2
+        except click.ClickException as error:
+            raise _usage(error) from None
+        except BrokenPipeError:
+            raise OutputLostError("The reader of standard output has gone.") from None
+        except (OSError, MemoryError) as error:
+            raise _system(error) from error
+    except AgebackupError as error:
+        output.failure(error)
+        if settings.verbose:
+            traceback.print_exc()
+        return error.code
+    except Exception as error:
+        output.failure(_unforeseen(error))
+        if settings.verbose:
+            traceback.print_exc()
+        return 1
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context else "agebackup"
+    text = error.format_message()
+    return UsageError(text if text.endswith((".", "?")) else text + ".", hint=f"See {path} --help.")
+
+
+def _system(error: OSError | MemoryError) -> FailedError:
+    return FailedError(
+        f"The system refused: {error}." if str(error) else "The memory is exhausted.",
+        hint="Nothing was published. Mend the cause and run it again; -v shows where it happened.",
+    )
+
+
+def _unforeseen(error: Exception) -> FailedError:
+    return FailedError(
+        f"Unforeseen {type(error).__name__}: {error}.",
+        hint="This is a defect of agebackup; please report it with the output of the same "
+        "command and -v.",
+    )

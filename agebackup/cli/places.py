@@ -1,0 +1,67 @@
+"""Where agebackup keeps its own things on this machine, outside every destination."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from agebackup.errors import FailedError, UsageError, printable
+from agebackup.system.claims import Claims
+from agebackup.system.workspace import is_tmpfs
+
+
+def state_directory() -> Path:
+    """Return the state directory, made 0700: locks and the claims of running work."""
+    return _made(_absolute(platformdirs.user_state_path("agebackup", appauthor=False)))
+
+
+def config_file() -> Path:
+    """Return where the configuration file usually lies."""
+    directory = platformdirs.user_config_path("agebackup", appauthor=False)
+    return _absolute(directory) / "config.toml"
+
+
+def claims() -> Claims:
+    """Return the claims of this user's runs."""
+    return Claims(_made(state_directory() / "claims"))
+
+
+def lock_file(app: str) -> Path:
+    """Return the file whose lock means that a run of `app` is at work."""
+    return _made(state_directory() / "locks") / f"{app}.lock"
+
+
+def workspace(asked: Path | None) -> Path:
+    """Return the directory for private copies: what was asked for, else the cache directory.
+
+    A file system in memory is used only when asked for: copies of databases would fill it.
+    """
+    if asked is not None:
+        return _made(Path(os.path.abspath(asked)))
+    usual = _made(_absolute(platformdirs.user_cache_path("agebackup", appauthor=False)))
+    if is_tmpfs(usual):
+        raise UsageError(
+            f"The workspace {printable(str(usual))} lies in memory.",
+            hint="Name a directory on a disk with --workspace, or this one to use it all the same.",
+        )
+    return usual
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise UsageError(
+            "There is no home directory, so there is no place for agebackup's own state.",
+            hint="Set HOME, or XDG_STATE_HOME, XDG_CACHE_HOME and XDG_CONFIG_HOME.",
+        )
+    return path
+
+
+def _made(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedError(
+            f"The directory {printable(str(path))} cannot be made: {error.strerror}.",
+            hint="Check its permissions, or set XDG_STATE_HOME and XDG_CACHE_HOME elsewhere.",
+        ) from None
+    return path

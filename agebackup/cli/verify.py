@@ -1,0 +1,123 @@
+"""agebackup verify"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.output import described
+from agebackup.cli.reading import (
+    FILE,
+    Console,
+    console,
+    identity_option,
+    limit_options,
+    limits_of,
+    passphrase_option,
+    reading,
+    workspace_option,
+)
+from agebackup.cli.settings import current, global_options
+from agebackup.errors import AgebackupError, StoppedError, worst
+
+if TYPE_CHECKING:
+    from agebackup.model.reports import Verified
+
+
+@click.command("verify", short_help="Check an archive.")
+@click.argument("archives", nargs=-1, required=True, type=FILE, metavar="ARCHIVE|DIR...")
+@identity_option
+@passphrase_option
+@click.option("--quick", is_flag=True, help="Only what needs no key: header and exact size.")
+@workspace_option
+@limit_options
+@global_options
+def command(
+    archives: tuple[Path, ...],
+    identities: tuple[Path, ...],
+    passphrase_fd: int | None,
+    quick: bool,
+    workspace: Path | None,
+    **raised: Any,
+) -> int:
+    """Check that an archive keeps every promise it makes.
+
+    Decrypts it to its end and checks that the bag is complete, every hash, the manifest, each
+    database (integrity, schema, rows) and the attachments that databases name. A directory is
+    taken for an extracted bag, which needs no key. Exit code 4 lists every broken promise, 12
+    means that no given key opens it.
+    """
+    to = console(current(), "verify")
+    check = _checker(to, archives, identities, passphrase_fd, quick, workspace, raised)
+    results, codes = [], []
+    for path in archives:
+        try:
+            verified = check(path)
+        except StoppedError:
+            raise
+        except AgebackupError as error:
+            if len(archives) == 1:
+                raise
+            codes.append(error.code)
+            results.append({"archive": str(path), "status": "failed", "error": described(error)})
+            if not to.settings.json:
+                to.output.failure(error)
+            continue
+        codes.append(0)
+        results.append(_fields(verified))
+        _tell(to, verified)
+    code = worst(codes)
+    if to.settings.json:
+        to.output.result("", status="failed" if code else "ok", exit=code, results=results)
+    return code
+
+
+def _checker(
+    to: Console,
+    archives: tuple[Path, ...],
+    identities: tuple[Path, ...],
+    passphrase_fd: int | None,
+    quick: bool,
+    workspace: Path | None,
+    raised: dict[str, Any],
+) -> "Callable[[Path], Verified]":
+    from agebackup.cli import places
+    from agebackup.model.limits import Limits
+    from agebackup.operations.reading import Reading
+    from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
+    from agebackup.snapshot.keys import Identities
+
+    if quick:
+        return verify_quickly
+    if all(path.is_dir() for path in archives):
+        how = Reading(Identities(()), limits_of(Limits(), raised), to.progress)
+    else:
+        how = reading(to, identities, passphrase_fd, raised)
+    private, claims = places.workspace(workspace), places.claims()
+    claims.sweep()
+
+    def check(path: Path) -> "Verified":
+        verify = verify_extracted if path.is_dir() else verify_archive
+        return verify(path, private, claims, how)
+
+    return check
+
+
+def _tell(to: Console, verified: "Verified") -> None:
+    from agebackup.errors import printable
+
+    for text in verified.warnings:
+        to.output.warn(text)
+    if to.settings.json:
+        return
+    to.output.result(f"{printable(verified.archive)}: sound")
+    checked = ", ".join(verified.checked)
+    to.output.say(f"  checked: {checked} ({verified.size:,} bytes, {verified.seconds:.1f} s)")
+
+
+def _fields(verified: "Verified") -> dict[str, Any]:
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(verified)
+    return {"status": "ok", **fields}

@@ -214,8 +214,8 @@ def _special_rename(
     return True
 
 
-def place_directory(staging: Path, target: Path, kept: Path | None, claim: "Claim") -> None:
-    """Put the directory `staging`, claimed by `claim`, into the place of `target`, durably.
+def place_directory(staging: "Claim", target: Path, kept: Path | None) -> None:
+    """Put the claimed directory `staging` into the place of `target`, durably, and release it.
 
     All three are siblings. A target that is absent or empty is replaced in one step. Any other is
     kept as `kept`: the two change names atomically, or, where the file system cannot do that, by
@@ -224,10 +224,13 @@ def place_directory(staging: Path, target: Path, kept: Path | None, claim: "Clai
     `FailedError` where the disk refuses, and then the target is as it was.
     """
     with explained(target.parent):
-        if not _replace_empty(staging, target):
-            _keep_and_replace(staging, target, kept, claim)
+        if not _replace_empty(staging.path, target):
+            if kept is None:
+                raise _refused(target, "is not empty")
+            staging.journal_swap(target, kept)
+            _keep_and_replace(staging.path, target, kept)
         sync_path(target.parent)
-        claim.release()
+        staging.release()
 
 
 def _replace_empty(staging: Path, target: Path) -> bool:
@@ -246,10 +249,7 @@ def _refused(path: Path, why: str) -> RefusedError:
     return RefusedError(f"{printable(str(path))} {why}.", hint="Choose another place.")
 
 
-def _keep_and_replace(staging: Path, target: Path, kept: Path | None, claim: "Claim") -> None:
-    if kept is None:
-        raise _refused(target, "is not empty")
-    claim.journal_swap(target, kept)
+def _keep_and_replace(staging: Path, target: Path, kept: Path) -> None:
     try:
         rename_new(staging, kept)
         if _special_rename(_EXCHANGE, kept, target):

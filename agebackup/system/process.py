@@ -1,13 +1,11 @@
 """Child processes: a forked worker that hands its outcome over whole, and commands of others."""
 
 import gc
-import json
 import os
 import resource
 import select
 import signal
 import subprocess
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from agebackup.errors import AgebackupError, FailedError, printable
-from agebackup.system import libc
+from agebackup.errors import FailedError, printable
+from agebackup.system import libc, outcome
 from agebackup.system.clock import Deadline
+from agebackup.system.outcome import Result
 from agebackup.system.progress import Progress
-
-Result = dict[str, object]
 
 TICK = 0.02
 """Seconds between two looks at the wish to stop."""
@@ -89,7 +86,7 @@ class Worker:
             progress.stop.check()
             if poller.poll(TICK * 1000):
                 self._receive()
-        return _outcome(bytes(self._received), self._reap())
+        return outcome.unpack(bytes(self._received), self._reap())
 
     def kill(self) -> None:
         """End the child now, if it has not ended, and reap it; may be called at any time."""
@@ -132,12 +129,12 @@ def _work(function: Callable[[], Result], parent: int, writing: int, keep: set[i
     try:
         _settle(parent, keep)
         try:
-            message: Result = {"result": function()}
+            message = outcome.of_result(function())
         except BaseException as error:  # a panic of pyrage derives from BaseException
-            message = {"error": _described(error)}
-        encoded = memoryview(json.dumps(message, default=str).encode())
-        while encoded:
-            encoded = encoded[os.write(writing, encoded) :]
+            message = outcome.of_error(error)
+        rest = memoryview(message)
+        while rest:
+            rest = rest[os.write(writing, rest) :]
         code = 0
     finally:
         os._exit(code)
@@ -152,7 +149,7 @@ def _settle(parent: int, keep: set[int]) -> None:
         if os.getppid() != parent:
             os._exit(1)  # it died before prctl, so no signal will come
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_core_dumps()
     _close_all_but(keep)
     gc.freeze()  # the parent's objects stay shared pages
 
@@ -170,68 +167,9 @@ def _close_all_but(keep: set[int]) -> None:
         below = descriptor
 
 
-def _described(error: BaseException) -> Result:
-    kind = type(error).__name__
-    if isinstance(error, AgebackupError):
-        # The parent may never have imported the very class: it then takes the nearest it knows.
-        kinds = [family.__name__ for family in type(error).__mro__]
-        return {"kind": "agebackup", "kinds": kinds, "args": error.args, "state": vars(error)}
-    if isinstance(error, OSError):
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
-        return {"kind": "OSError", "args": (error.errno, error.strerror or str(error), name)}
-    trace = "".join(traceback.format_exception(error))
-    return {"kind": "crash", "args": (kind, str(error)), "trace": trace}
-
-
-def _outcome(received: bytes, status: int) -> Result:
-    try:
-        message = json.loads(received)
-    except ValueError:
-        raise FailedError(
-            f"A worker process {_ended(status)} before it was done.",
-            hint="If the machine was short of memory, free some; then run it again.",
-        ) from None
-    if "error" in message:
-        raise _rebuilt(message["error"])
-    result: Result = message["result"]
-    return result
-
-
-def _ended(status: int) -> str:
-    if status >= 0:
-        return f"ended with code {status}"
-    try:
-        return f"was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was killed by signal {-status}"
-
-
-def _rebuilt(described: dict[str, object]) -> Exception:
-    kind, arguments = described["kind"], described["args"]
-    assert isinstance(arguments, list)
-    if kind == "OSError":
-        number, text, name = arguments
-        return OSError(text) if number is None else OSError(number, text, name)
-    if kind == "crash":
-        name, text = arguments
-        error = FailedError(
-            f"A worker process failed unexpectedly: {name}: {printable(text)}.",
-            hint="Please report this as a defect of agebackup.",
-        )
-        error.add_note(str(described["trace"]))
-        return error
-    state, kinds = described["state"], described["kinds"]
-    assert isinstance(state, dict) and isinstance(kinds, list)
-    known = {family.__name__: family for family in _families(AgebackupError)}
-    family = next(known[kind] for kind in kinds if kind in known)
-    rebuilt = family.__new__(family, *arguments)
-    for key, value in state.items():
-        setattr(rebuilt, key, tuple(value) if isinstance(value, list) else value)
-    return rebuilt
-
-
-def _families(base: type[AgebackupError]) -> list[type[AgebackupError]]:
-    return [base, *(c for child in base.__subclasses__() for c in _families(child))]
+def forbid_core_dumps() -> None:
+    """Let no core dump of this process, which may hold keys, be written."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @dataclass(frozen=True)
@@ -287,7 +225,7 @@ def run_command(
     if not in_time:
         raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
     if result.code:
-        raise _command_failed(shown, _ended(result.code), result)
+        raise _command_failed(shown, outcome.ended(result.code), result)
     return result
 
 

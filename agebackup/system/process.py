@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from agebackup.system import libc, outcome
 from agebackup.system.clock import Deadline
 from agebackup.system.outcome import Result
 from agebackup.system.progress import Progress
+from agebackup.system.secrecy import forbid_core_dumps
 
 TICK = 0.02
 """Seconds between two looks at the wish to stop."""
@@ -165,11 +165,6 @@ def _close_all_but(keep: set[int]) -> None:
     for descriptor in [*sorted(fd for fd in keep if fd > 2), last]:
         os.closerange(below + 1, descriptor)
         below = descriptor
-
-
-def forbid_core_dumps() -> None:
-    """Let no core dump of this process, which may hold keys, be written."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,6 @@ def run(arguments: list[str], settings: Settings) -> int:
     try:
         try:
             code = cli.main(arguments, "agebackup", standalone_mode=False, obj=settings)
-            settings.stop.check()
             return code if isinstance(code, int) else 0
         except (click.exceptions.Abort, KeyboardInterrupt):
             raise StoppedError(settings.stop.signal_number or 2) from None

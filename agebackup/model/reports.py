@@ -7,7 +7,10 @@ from agebackup.model.manifest import Manifest
 
 @dataclass(frozen=True)
 class CreateReport:
-    """A published archive. Sizes in bytes; `seconds` is the whole run."""
+    """A published archive. Sizes in bytes; `seconds` is the whole run.
+
+    `problems` are why a published archive is not all that was asked for (exit code 3).
+    """
 
     archive: str
     path: str
@@ -17,6 +20,7 @@ class CreateReport:
     seconds: float
     manifest: Manifest
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class TreeSource:
     """A directory (or, for config and tokens, also a single file) whose files are carried.
 
     `named_by` is "sha256", "md5" or "sha1" where files carry their own hash as their name.
+    `below_root` is the tree's path below the app's root with a final "/", "" without a root:
+    excluded globs are matched against it and the path inside the tree, joined.
     """
 
     name: str
@@ -43,6 +45,7 @@ class TreeSource:
     place: str
     role: Role = "attachments"
     named_by: str | None = None
+    below_root: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ which a database names existed when its turn came.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 from agebackup.errors import AgebackupError, FailedError
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
-from agebackup.operations.order import Hook, Order, Site
+from agebackup.operations.order import Order, Site
+from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import FilesChangedError, write_snapshot
 from agebackup.snapshot.bag import read_bag
@@ -45,8 +45,8 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
             progress.warn(line)
         guard_places(order.source, site.destination, site.workspace)
         guard_space(order.source, site.destination.path, site.workspace, progress)
-        with _hooks(order, progress):
-            manifest, size = _attempts(order, site, progress)
+        with Pause(order, progress) as pause:
+            manifest, size = _attempts(order, site, pause)
         warnings = _leave_note(site)
     name = site.destination.published_name(manifest.archive)
     return CreateReport(
@@ -58,14 +58,15 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
         seconds=watch.seconds,
         manifest=manifest,
         warnings=warnings,
+        problems=incompleteness(manifest) + ((pause.problem,) if pause.problem else ()),
     )
 
 
-def _attempts(order: Order, site: Site, progress: Progress) -> tuple[Manifest, int]:
+def _attempts(order: Order, site: Site, pause: Pause) -> tuple[Manifest, int]:
     volatile: frozenset[str] = frozenset()
     for _ in range(ATTEMPTS):
         try:
-            return _attempt(order, site, volatile, progress)
+            return _attempt(order, site, volatile, pause)
         except FilesChangedError as changed:
             volatile |= changed.places
     raise FailedError(
@@ -76,14 +77,16 @@ def _attempts(order: Order, site: Site, progress: Progress) -> tuple[Manifest, i
 
 
 def _attempt(
-    order: Order, site: Site, volatile: frozenset[str], progress: Progress
+    order: Order, site: Site, volatile: frozenset[str], pause: Pause
 ) -> tuple[Manifest, int]:
+    progress = pause.progress
     recipients, throwaway = order.recipients, None
     if order.proof:
         recipients, throwaway = recipients.with_throwaway()
     with site.destination.publication(str(order.name), site.claims) as draft:
         with sealing(draft.descriptor, recipients, level=order.level, progress=progress) as seal:
             manifest = write_snapshot(order, site, seal.plaintext, volatile, progress)
+        pause.end()
         if throwaway is not None:
             prove(draft, throwaway, manifest, progress)
         size = os.fstat(draft.descriptor).st_size
@@ -120,28 +123,43 @@ def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
     )
 
 
-@contextmanager
-def _hooks(order: Order, progress: Progress) -> Iterator[None]:
-    """Run the app's `prepare` before and its `finish` after, whatever happened in between."""
+@dataclass
+class Pause:
+    """The app's own commands around the snapshot: `prepare` before it, `finish` after it.
 
-    def run(hook: Hook | None) -> None:
-        if hook:
-            run_command(hook.argv, seconds=hook.seconds, cwd=None, progress=progress)
+    `finish` runs exactly once, after a failure too, and as soon as everything was read: the proof
+    needs no paused application. Where it fails, the archive is still good: `problem` then says so.
+    """
 
-    try:
-        run(order.prepare)
-        yield
-    except BaseException as error:
+    order: Order
+    progress: Progress
+    problem: str = ""
+    _ended: bool = False
+
+    def __enter__(self) -> "Pause":
+        hook = self.order.prepare
         try:
-            if order.finish:
-                # A stop must not keep the application paused: finish gets a progress of its own.
-                run_command(
-                    order.finish.argv, seconds=order.finish.seconds, cwd=None, progress=Progress()
-                )
-        except AgebackupError as second:
-            error.add_note(second.message)
-        raise
-    run(order.finish)
+            if hook:
+                run_command(hook.argv, seconds=hook.seconds, progress=self.progress)
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Run `finish` if it has not run; a stop does not keep the application paused."""
+        hook = self.order.finish
+        if self._ended or not hook:
+            return
+        self._ended = True
+        try:
+            run_command(hook.argv, seconds=hook.seconds, progress=Progress())
+        except AgebackupError as error:
+            self.problem = f"finish failed: {error.message}"
+            self.progress.warn(self.problem)
 
 
 def _leave_note(site: Site) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from agebackup.errors import AgebackupError, FailedError
 from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
 from agebackup.model.names import printable
 from agebackup.model.recovery import recover_text
-from agebackup.model.source import Source
 from agebackup.operations.carrying import Carrier
 from agebackup.operations.order import Order, Site
 from agebackup.operations.recording import Answers, bag_info, database_record, manifest_of
@@ -54,7 +53,8 @@ def write_snapshot(
             answers = [_answers(copy, references, progress) for copy in copies]
             seconds = int(order.name.time.timestamp())
             bag = BagWriter(plaintext, source.app, mtime=seconds, progress=progress)
-            rules = _scan_rules(source, copies)
+            inodes = (identity for copy in copies for identity in copy.files)
+            rules = ScanRules.of(source, inodes)
             carrier = Carrier(bag, rules, references, volatile, private, progress)
             with _examinations(copies, progress) as facts:
                 return _write_bag(order, carrier, copies, answers, facts)
@@ -141,17 +141,6 @@ def single_value(copy: DatabaseCopy, sql: str, progress: Progress) -> int | floa
     raise FailedError(
         f"A count declared for {printable(copy.source.name)} does not select one value.",
         hint="Write it as a SELECT of one row with one number or text.",
-    )
-
-
-def _scan_rules(source: Source, copies: Sequence[DatabaseCopy]) -> ScanRules:
-    inodes = frozenset(identity for copy in copies for identity in copy.files)
-    return ScanRules(
-        excluded=source.excluded,
-        inodes=inodes,
-        withheld=source.withheld,
-        follow_symlinks=source.follow_symlinks,
-        raw_sqlite=source.raw_sqlite,
     )
 
 

@@ -1,0 +1,57 @@
+"""Attachments that databases name."""
+
+from hashlib import sha256
+
+import pytest
+
+from agebackup.errors import FailedError
+from agebackup.operations.references import References, TreePlace
+
+ONE = TreePlace("", "data/attachments", "/srv/app/blobs")
+A, B = sha256(b"a").digest(), sha256(b"b").digest()
+
+
+def test_found_missing_and_different() -> None:
+    """Each referenced file that is missing or different is named; the others are counted."""
+    references = References((ONE,))
+    assert references.add([("x/a", A.hex()), ("b", B), ("gone", None), ("c",)], "ledger") == 4
+    assert references.settle("data/attachments/x/a", A)
+    assert references.settle("data/attachments/b", A)
+    assert references.settle("data/attachments/c", B)
+    assert not references.settle("data/attachments/orphan", A)
+    assert references.problems() == [
+        "referenced but missing: attachments/gone",
+        "content differs from its reference: attachments/b",
+    ]
+
+
+@pytest.mark.parametrize("path", ["x/a", "./x/a", "x//a", "x/y/../a", "/srv/app/blobs/x/a", b"x/a"])
+def test_spellings_of_one_path(path: object) -> None:
+    """A path counts however the application spells it: relative, absolute, unnormalised, blob."""
+    references = References((ONE,))
+    references.add([(path,)], "ledger")
+    assert references.places() == ("data/attachments/x/a",)
+
+
+@pytest.mark.parametrize("path", ["../a", "/etc/passwd", "..", "."])
+def test_a_path_outside_is_a_problem(path: str) -> None:
+    """A reference to something outside the attachments is reported, not silently accepted."""
+    references = References((ONE,))
+    references.add([(path,)], "ledger")
+    assert references.problems() == [f"referenced outside the attachments: {path}"]
+
+
+def test_several_trees_are_told_apart_by_name() -> None:
+    """With several attachment trees the path begins with the tree's name."""
+    trees = (TreePlace("img", "data/attachments/img"), TreePlace("doc", "data/attachments/doc"))
+    references = References(trees)
+    references.add([("img/a",), ("doc/b",), ("c",)], "ledger")
+    assert references.places() == ("data/attachments/img/a", "data/attachments/doc/b")
+    assert len(references.problems()) == 3
+
+
+@pytest.mark.parametrize("row", [(), (None,), (3,), ("a", 7), ("a", "abc"), ("a", "g" * 64)])
+def test_a_row_of_another_shape_is_refused(row: tuple[object, ...]) -> None:
+    """A query that does not select a path and a hash fails the run and says of which database."""
+    with pytest.raises(FailedError, match="ledger"):
+        References((ONE,)).add([row], "ledger")

@@ -107,7 +107,7 @@ def build(
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(schema)
-    with closing(_connect(app)) as connection:
+    with closing(connect(app)) as connection:
         for _ in range(entries):
             write_pair(connection)
         connection.executemany(
@@ -130,7 +130,8 @@ def _attach(app: SampleApp, *, count: int, largest: int) -> None:
         (app.blobs / hashlib.sha256(content).hexdigest()).write_bytes(content)
 
 
-def _connect(app: SampleApp) -> sqlite3.Connection:
+def connect(app: SampleApp) -> sqlite3.Connection:
+    """Open both databases on one connection, as the application does."""
     connection = sqlite3.connect(app.ledger, timeout=5)
     connection.execute("ATTACH ? AS other", (str(app.events),))
     return connection
@@ -213,7 +214,7 @@ def running_writer(app: SampleApp) -> Iterator[RunningWriter]:
 def _run(app: SampleApp, *, until: IO[str], say: IO[str]) -> None:
     errors: list[str] = []
     pairs, slowest = 0, 0.0
-    with closing(_connect(app)) as connection:
+    with closing(connect(app)) as connection:
         while True:
             begun = time.monotonic()
             try:

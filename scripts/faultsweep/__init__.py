@@ -1,0 +1,1 @@
+"""Faults at every system call of create and restore, and what must hold after each of them."""

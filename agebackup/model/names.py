@@ -17,8 +17,9 @@ _ARCHIVE_NAME = re.compile(
 )
 _TIME = "%Y%m%dT%H%M%SZ"
 _PERCENT_NEWLINE = re.compile(r"%0[adAD]")
-MAX_PATH_BYTES = 4096
-"""PATH_MAX of Linux, a path's limit inside a bag, the top folder included."""
+MAX_PATH_BYTES = 4096 - 1 - 41
+"""A path's limit inside a bag: Linux's PATH_MAX, less a NUL and the longest top folder with "/",
+so that any tar can extract it."""
 
 
 def require_app(name: str) -> str:

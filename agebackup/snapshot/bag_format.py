@@ -1,0 +1,36 @@
+"""What FORMAT.md fixes about a bag's own files, for the writer and the readers alike."""
+
+import re
+from collections.abc import Iterator
+
+from agebackup.errors import RefusedError, VerificationError
+from agebackup.model.manifest import FORMAT, Manifest
+
+FORMAT_LINE = b"<!-- agebackup archive, format %d, minimum reader %d -->\n" % (FORMAT, FORMAT)
+"""First line of RECOVER.md: the format, before anything that a later format may change."""
+
+_FORMAT_LINE = re.compile(
+    rb"<!-- agebackup archive, format ([0-9]{1,9}), minimum reader ([0-9]{1,9}) -->\n"
+)
+
+
+def require_readable(recover_text: bytes) -> None:
+    """Raise `RefusedError` (13) where RECOVER.md says that only a later agebackup can read on."""
+    match = _FORMAT_LINE.match(recover_text)
+    if not match:
+        raise VerificationError("RECOVER.md does not say which format the archive has.")
+    minimum = int(match[2])
+    if minimum > FORMAT:
+        raise RefusedError(
+            f"The archive needs a reader of format {minimum}; "
+            f"this agebackup reads up to format {FORMAT}.",
+            hint="Upgrade agebackup, or take the archive apart with age and tar "
+            "(RECOVER.md inside says how).",
+        )
+
+
+def format_differences(recover_text: bytes, manifest: Manifest) -> Iterator[str]:
+    """Yield a line where RECOVER.md and manifest.json name different formats."""
+    match = _FORMAT_LINE.match(recover_text)
+    if not match or (int(match[1]), int(match[2])) != (manifest.format, manifest.minimum_reader):
+        yield "manifest.json: format and minimum_reader are not those of RECOVER.md"

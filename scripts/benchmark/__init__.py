@@ -1,0 +1,1 @@
+"""How fast agebackup is, against what a good engineer would type, and how much memory it takes."""

@@ -49,10 +49,9 @@ class Point:
     fault: str
     what: str
 
-    @property
-    def rank(self) -> str:
+    def rank(self, salt: str) -> str:
         """A stable, arbitrary order, so that a sample is the same every time."""
-        return hashlib.sha256(str(self).encode()).hexdigest()
+        return hashlib.sha256(f"{salt} {self}".encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"{self.fault} at {self.call} #{self.number} of {self.role}"
@@ -96,12 +95,15 @@ def _shown(call: Call, directory: str) -> str:
     return f"{call.name}({call.arguments})".replace(directory, "$TRIAL")[:200]
 
 
-def sample(points: Sequence[Point], count: int) -> list[Point]:
-    """Return `count` of `points`, the same ones every time, from every kind of call in turn."""
+def sample(points: Sequence[Point], count: int, *, salt: str = "") -> list[Point]:
+    """Return `count` of `points`, the same ones every time, from every kind of call in turn.
+
+    Another `salt` gives another sample.
+    """
     groups: dict[tuple[str, str, str], list[Point]] = defaultdict(list)
-    for point in sorted(points, key=lambda point: point.rank):
+    for point in sorted(points, key=lambda point: point.rank(salt)):
         groups[point.role.kind, point.call, point.fault].append(point)
-    order = sorted(groups.values(), key=lambda group: group[0].rank)
+    order = sorted(groups.values(), key=lambda group: group[0].rank(salt))
     chosen: list[Point] = []
     while len(chosen) < min(count, len(points)):
         for group in order:

@@ -137,10 +137,10 @@ def run_trials(
     """Run every point of every baseline, or `count` of them spread evenly; yield the outcomes."""
     work: list[tuple[Scenario, Point]] = []
     for place, baseline in enumerate(baselines):
-        share = len(baseline.points)
+        share, name = len(baseline.points), baseline.scenario.name
         if count is not None:
             share = count * (place + 1) // len(baselines) - count * place // len(baselines)
-        work += [(baseline.scenario, point) for point in sample(baseline.points, share)]
+        work += [(baseline.scenario, point) for point in sample(baseline.points, share, salt=name)]
     places = [directory / f"trial-{number:06}" for number in range(len(work))]
     with ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(_trial, *zip(*work, strict=True), places)

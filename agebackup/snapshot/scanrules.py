@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,30 +99,31 @@ class Bounds:
             occupied=frozenset(p for place in rules.places for p in _parents(place)),
         )
 
-    def refusal(self, relative: str, *, directory: bool = False) -> Skipped | None:
-        """Return why the entry at `relative` is left out, as far as its path says; else None.
+    def refusal(self, place: str, *, directory: bool = False) -> Skipped | None:
+        """Return why what goes to `place` is left out, as far as its path says; else None.
 
         A directory whose name a bag cannot carry is refused as a whole, and so is one that is so
         deep that no path below it fits.
         """
-        place = f"{self.place}/{relative}"
-        if relative in self.pruned:
-            return Skipped(place, self.pruned[relative])
-        if self.excluded is not None:
+        if self.pruned or self.excluded:
+            relative = place[len(self.place) + 1 :]
+            if relative in self.pruned:
+                return Skipped(place, self.pruned[relative])
             end = "/" if directory else ""
-            if self.excluded.fullmatch(f"{self.below_root}{relative}{end}"):
+            if self.excluded and self.excluded.fullmatch(f"{self.below_root}{relative}{end}"):
                 return Skipped(place, EXCLUDED)
         reason = uncarriable(place + "/-" if directory else place)
         return Skipped(place, reason, lost=True) if reason else None
 
-    def hides(self, relative: str) -> str | None:
-        """Return why nothing may be taken from `relative`, or a directory above it, by a link."""
+    def hides(self, relative: str, status: os.stat_result) -> str | None:
+        """Return why a link may not lead to `relative`: it, or what it lies in, is left out."""
         for path in (*_parents(relative), relative):
             if self.pruned.get(path):
                 return self.pruned[path]
-        if self.excluded is not None and covers(self.excluded, self.below_root + relative):
+        end = "/" if stat.S_ISDIR(status.st_mode) else ""
+        if self.excluded and covers(self.excluded, f"{self.below_root}{relative}{end}"):
             return EXCLUDED
-        return None
+        return self.barred.get((status.st_dev, status.st_ino))
 
     def closer_look(self, directory: int, suspects: Collection[str]) -> dict[str, str]:
         """Return the reasons to leave out any of `suspects`, names in the open `directory`."""

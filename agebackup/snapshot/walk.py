@@ -162,29 +162,31 @@ class Walk:
 
     def _files(self, level: _Level, listing: Listing) -> Iterator[Item]:
         files, left_out, refusal = listing.files, listing.left_out, self.bounds.refusal
-        relative, base = level.relative, self._place(level.relative) + "/"
+        base, descriptor = self._place(level.relative) + "/", level.descriptor
         while files:
             name = files.pop()
+            place = base + name
             if name in left_out:
-                yield Skipped(base + name, left_out[name])
-            elif refused := refusal(relative + name):
+                yield Skipped(place, left_out[name])
+            elif refused := refusal(place):
                 yield from _said(refused)
             else:
                 level.kept += 1
-                yield Candidate(base + name, name, level.descriptor)
+                yield Candidate(place, name, descriptor)
             if not len(files) & LOOK:
                 self._progress.advance(0)
 
     def _others(self, level: _Level, listing: Listing) -> Iterator[Item]:
         base = self._place(level.relative) + "/"
         for name in sorted(listing.directories):
-            if refused := self.bounds.refusal(level.relative + name, directory=True):
+            if refused := self.bounds.refusal(base + name, directory=True):
                 yield from _said(refused)
             else:
                 level.pending.append(name)
         for names, followed in ((listing.others, False), (listing.links, self._follow_links)):
             for name in sorted(names):
-                if refused := self.bounds.refusal(level.relative + name):
+                refused = self.bounds.refusal(base + name)
+                if refused and (followed or not refused.lost):
                     yield from _said(refused)
                 elif name in listing.left_out:
                     yield Skipped(base + name, listing.left_out[name])
@@ -207,12 +209,9 @@ class Walk:
         place = self._place(level.relative + name + "/")
         try:
             target = target_inside(self._real, level.relative + name)
-            if reason := self.bounds.hides(target):
-                yield Skipped(place, reason)
-                return
             with opened_parent(self._top, target) as (directory, last):
                 status = os.stat(last or ".", dir_fd=directory, follow_symlinks=False)
-                if reason := self.bounds.barred.get((status.st_dev, status.st_ino)):
+                if reason := self.bounds.hides(target, status):
                     yield Skipped(place, reason)
                 elif stat.S_ISREG(status.st_mode):
                     level.kept += 1

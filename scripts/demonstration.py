@@ -149,13 +149,17 @@ class Demo:
 
     def agebackup(self, *arguments: str) -> str:
         """Run agebackup, showing the command line; return what it said on stdout."""
-        print(f"  $ agebackup {shlex.join(arguments)}", flush=True)
+        self.show(f"agebackup {shlex.join(arguments)}")
         return self.run((*sample_app.command(), *arguments), self.directory)
 
     def shell(self, command: str, directory: Path) -> str:
         """Run a pipeline as a person would type it; return what it said on stdout."""
-        print(f"  $ {command}", flush=True)
+        self.show(command)
         return self.run(("bash", "-c", f"set -o pipefail; {command}"), directory)
+
+    def show(self, command: str) -> None:
+        """Show a command line as a person in the demo's directory would type it."""
+        print(f"  $ {command.replace(f'{self.directory}/', '')}", flush=True)
 
     def run(self, command: Sequence[str], directory: Path) -> str:
         """Run `command`; raise `DemoError` with its own words if it fails."""
@@ -168,7 +172,8 @@ class Demo:
             check=False,
         )
         if done.returncode:
-            raise DemoError(f"It ended with {done.returncode}: {done.stderr.strip()}")
+            said = done.stderr.strip() or done.stdout.strip()
+            raise DemoError(f"It ended with {done.returncode}: {said}")
         return done.stdout
 
 

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 
 give_up() {
-    printf '%s: %s\n' "$(basename "$0")" "$1" >&2
+    printf '%s: %s\n' "scripts/$(basename "$0")" "$1" >&2
     exit 1
 }
 
@@ -85,8 +85,10 @@ need_venv() {
     fi
     if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         -e "$root[dev]" >"$log" 2>&1; then
-        tail -n 3 "$log" >&2
-        give_up "pip could not install agebackup's Python packages (is there a network?); its output is in $log."
+        if grep -Eqi 'connection|resolution|timed out|no matching distribution' "$log"; then
+            give_up "The Python packages could not be downloaded: no network, or no package index in reach (pip's output is in $log)."
+        fi
+        give_up "pip could not install the Python packages; its output is in $log."
     fi
     fingerprint >"$venv/fingerprint"
 }

@@ -22,8 +22,8 @@ _ENCODED = "saved as UTF-16, as PowerShell's > does; save it as UTF-8"
 _OTHER_SSH = re.compile(r"(ssh-(?!ed25519$|rsa$)|ecdsa-|sk-|.*-cert-v01@).*")
 _BEYOND = "so plain age could not open the archive"
 _REWRITTEN = (
-    "Make a copy without passphrase (cp KEY COPY, then ssh-keygen -p -N '' -f COPY), use it with -i "
-    "and delete it."
+    "Make a copy without passphrase (cp KEY COPY, then ssh-keygen -p -N '' -f COPY), use it "
+    "with -i, and delete it."
 )
 
 SECRET = "a secret key, and backups need only the recipient that belongs to it"

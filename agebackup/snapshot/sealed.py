@@ -1,0 +1,188 @@
+"""Archives as streams: what is written goes encrypted into a file, what is read comes out of one.
+
+The encryption runs in a child process, so that it works beside the hashing and the disk. Whatever
+happens to either side, the other ends, and the error that came first is the one that is raised.
+"""
+
+import errno
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from agebackup.errors import FailedError, VerificationError
+from agebackup.model.ageheader import (
+    HEADER_LIMIT,
+    Header,
+    parse,
+    possible_plaintext,
+    sealed_size,
+)
+from agebackup.model.limits import Limits
+from agebackup.snapshot.encryption import Encrypted, decrypt, encrypt
+from agebackup.snapshot.keys import Identities, Recipients
+from agebackup.system.process import TICK, Worker
+from agebackup.system.progress import Progress
+from agebackup.system.streams import open_pipe
+
+_SAID_WITH_THE_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""What the publication explains better, because it knows the directory (system/durable.py)."""
+
+
+class Seal:
+    """An archive in the making. `plaintext` is the descriptor to write its content to.
+
+    `encrypted` says what became of it, once the `with` block of `sealing` was left cleanly.
+    """
+
+    def __init__(self, plaintext: int) -> None:
+        self.plaintext = plaintext
+        self.encrypted: Encrypted | None = None
+
+
+@contextmanager
+def sealing(
+    descriptor: int, recipients: Recipients, *, level: int | None, progress: Progress
+) -> Iterator[Seal]:
+    """Encrypt what the body writes to `Seal.plaintext` into the empty file `descriptor`.
+
+    On a clean exit the file holds all of it and has exactly the size it must have. On an exception
+    of the body the encryption is ended and the file is worthless; where the body failed because
+    the encryption had (BrokenPipeError), the reason is raised instead. Raises OSError where the
+    file cannot be written. Must be entered in the main thread, before SQLite is opened.
+    """
+    reading, writing = open_pipe()
+    with open(writing, "wb", buffering=0) as pipe:
+        worker = _start(
+            lambda: asdict(encrypt(reading, descriptor, recipients, level=level)),
+            reading,
+            descriptor,
+        )
+        with worker:
+            seal = Seal(pipe.fileno())
+            try:
+                yield seal
+            except BrokenPipeError:
+                pipe.close()
+                _encrypted(worker, progress)
+                raise
+            pipe.close()
+            seal.encrypted = _encrypted(worker, progress)
+    _require_exact_size(descriptor, seal.encrypted)
+
+
+@contextmanager
+def opening(
+    descriptor: int, identities: Identities, *, limits: Limits, progress: Progress
+) -> Iterator[int]:
+    """Yield the descriptor from which the decrypted content of the file `descriptor` is read.
+
+    Nothing read may be acted on before this has ended without an exception: then the whole file
+    was decrypted, every byte of it authentic, and the body had read all of it. Raises as
+    `quick_check` and `decrypt` do; damage outranks the body's complaint that the stream ended
+    early. The body's own exception ends the decryption. To be entered like `sealing`.
+    """
+    quick_check(descriptor)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    reading, writing = open_pipe()
+    with open(reading, "rb", buffering=0) as pipe:
+        worker = _start(
+            lambda: asdict(decrypt(descriptor, writing, identities, limits=limits)),
+            writing,
+            descriptor,
+        )
+        with worker:
+            try:
+                yield pipe.fileno()
+            except VerificationError:
+                if _at_end(pipe.fileno()):
+                    worker.result(progress)
+                raise
+            _require_end(pipe.fileno(), progress)
+            worker.result(progress)
+
+
+def quick_check(descriptor: int, *, size_matters: bool = True) -> Header:
+    """Return the header of the age file `descriptor`; look, without a key, whether it is whole.
+
+    Raises `VerificationError` where the header is not well formed or, if `size_matters`, where no
+    age file with it has that size; `FailedError` where it cannot be read. The descriptor's
+    position stays.
+    """
+    try:
+        header = _header(descriptor)
+        size = os.fstat(descriptor).st_size
+    except OSError as error:
+        raise FailedError(
+            f"The archive cannot be read: {error.strerror}.",
+            hint="Check the drive or share that it lies on.",
+        ) from None
+    if size_matters and possible_plaintext(header.length, size) is None:
+        raise VerificationError(
+            f"The archive has {size} bytes, which no whole age file with its header has: it was "
+            "cut short, or something was appended.",
+            hint="Take another copy of the file, or an older archive.",
+        )
+    return header
+
+
+def _header(descriptor: int) -> Header:
+    prefix = b""
+    while len(prefix) < HEADER_LIMIT:
+        piece = os.pread(descriptor, HEADER_LIMIT - len(prefix), len(prefix))
+        if not piece:
+            break
+        prefix += piece
+    return parse(prefix)
+
+
+def _start(function: Callable[[], dict[str, object]], far_end: int, file: int) -> Worker:
+    """Start the worker with its end of the pipe, which from then on is its alone."""
+    try:
+        return Worker.start(function, keep=(far_end, file))
+    finally:
+        os.close(far_end)
+
+
+def _encrypted(worker: Worker, progress: Progress) -> Encrypted:
+    try:
+        result = worker.result(progress)
+    except OSError as error:
+        if error.errno in _SAID_WITH_THE_PLACE:
+            raise
+        raise FailedError(
+            f"The archive cannot be written: {error.strerror or error}.",
+            hint="Check the destination, then run again.",
+        ) from error
+    return Encrypted(**result)  # type: ignore[arg-type]  # as asdict made it
+
+
+def _require_exact_size(descriptor: int, encrypted: Encrypted) -> None:
+    size = os.fstat(descriptor).st_size
+    expected = sealed_size(_header(descriptor).length, encrypted.plaintext_bytes)
+    if not size == expected == encrypted.sealed_bytes:
+        raise FailedError(
+            f"The archive has {size} bytes where it must have {expected}.",
+            hint="Nothing was published. The destination loses data: check its disk or share.",
+        )
+
+
+def _at_end(pipe: int) -> bool:
+    os.set_blocking(pipe, False)
+    try:
+        return not os.read(pipe, 1)
+    except BlockingIOError:
+        return False
+
+
+def _require_end(pipe: int, progress: Progress) -> None:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while not poll.poll(TICK * 1000):
+        progress.stop.check()
+    if not _at_end(pipe):
+        raise VerificationError(
+            "Something follows the end of the archive's content.",
+            hint="Take another copy of the file, or an older archive.",
+        )

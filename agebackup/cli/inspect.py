@@ -7,7 +7,6 @@ import click
 
 from agebackup.cli.reading import (
     FILE,
-    Console,
     console,
     identity_option,
     limit_options,
@@ -45,9 +44,7 @@ def command(
     if identities or to.settings.variable(IDENTITY_VARIABLE):
         import msgspec
 
-        manifest, warnings = inspect_inside(
-            archive, reading(to, identities, passphrase_fd, raised)
-        )
+        manifest, warnings = inspect_inside(archive, reading(to, identities, passphrase_fd, raised))
         for text in warnings:
             to.output.warn(text)
         fields["manifest"] = msgspec.to_builtins(manifest)

@@ -41,7 +41,9 @@ def command(
         )
         return 0
     to.output.result(
-        "\n".join(f"{file.size:>14,}  {_time(file.mtime)}  {printable(file.path)}" for file in files)
+        "\n".join(
+            f"{file.size:>14,}  {_time(file.mtime)}  {printable(file.path)}" for file in files
+        )
     )
     return 0
 

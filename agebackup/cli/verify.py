@@ -91,15 +91,16 @@ def _checker(
     if quick:
         return verify_quickly
     if all(path.is_dir() for path in archives):
-        how = Reading(Identities(()), limits_of(Limits(), raised), to.progress)
+        how = Reading(Identities((), ()), limits_of(Limits(), raised), to.progress)
     else:
         how = reading(to, identities, passphrase_fd, raised)
     private, claims = places.workspace(workspace), places.claims()
     claims.sweep()
 
     def check(path: Path) -> "Verified":
-        verify = verify_extracted if path.is_dir() else verify_archive
-        return verify(path, private, claims, how)
+        if path.is_dir():
+            return verify_extracted(path, how)
+        return verify_archive(path, private, claims, how)
 
     return check
 

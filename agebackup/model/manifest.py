@@ -18,7 +18,7 @@ class Record(msgspec.Struct, frozen=True):
     """Base of every part of the manifest: immutable."""
 
 
-class CountRecord(Record, kw_only=True):
+class CountRecord(Record, frozen=True, kw_only=True):
     """An app-declared figure with the SQL that found it."""
 
     name: str
@@ -26,14 +26,14 @@ class CountRecord(Record, kw_only=True):
     value: int | float | str | None
 
 
-class ReferenceRecord(Record, kw_only=True):
+class ReferenceRecord(Record, frozen=True, kw_only=True):
     """A query naming attachments (path relative to the tree, then optionally its SHA-256)."""
 
     sql: str
     rows: int
 
 
-class DatabaseRecord(Record, kw_only=True):
+class DatabaseRecord(Record, frozen=True, kw_only=True):
     """What one database's copy held. `journal_mode` is the source's, for restore to set again."""
 
     name: str
@@ -55,7 +55,7 @@ class DatabaseRecord(Record, kw_only=True):
     max_user_version: int | None = None
 
 
-class TreeRecord(Record, kw_only=True):
+class TreeRecord(Record, frozen=True, kw_only=True):
     """What one tree gave. `referenced` and `orphans` are null where no query names its files."""
 
     name: str
@@ -68,7 +68,7 @@ class TreeRecord(Record, kw_only=True):
     orphans: int | None = None
 
 
-class SkippedRecord(Record, kw_only=True):
+class SkippedRecord(Record, frozen=True, kw_only=True):
     """A file left out and why; `lost` marks one that should have been in the archive."""
 
     path: str
@@ -76,14 +76,14 @@ class SkippedRecord(Record, kw_only=True):
     lost: bool = False
 
 
-class PreviousRecord(Record, kw_only=True):
+class PreviousRecord(Record, frozen=True, kw_only=True):
     """The archive before this one, as the ledger knew it."""
 
     name: str
     sha256: str
 
 
-class Versions(Record, kw_only=True):
+class Versions(Record, frozen=True, kw_only=True):
     """Programs that had a part in the archive."""
 
     agebackup: str
@@ -93,7 +93,7 @@ class Versions(Record, kw_only=True):
     app: str = ""
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """The whole of `manifest.json`. Times are RFC 3339 in UTC, sizes bytes."""
 
     format: int

@@ -31,6 +31,45 @@ ATTEMPTS = 3
 """How often an archive is begun anew because large files changed while they were read."""
 
 
+@dataclass
+class Pause:
+    """The app's own commands around the snapshot: `prepare` before it, `finish` after it.
+
+    `finish` runs exactly once, after a failure too, and as soon as everything was read: the proof
+    needs no paused application. Where it fails, the archive is still good: `problem` then says so.
+    """
+
+    order: Order
+    progress: Progress
+    problem: str = ""
+    _ended: bool = False
+
+    def __enter__(self) -> "Pause":
+        hook = self.order.prepare
+        try:
+            if hook:
+                run_command(hook.argv, seconds=hook.seconds, progress=self.progress)
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Run `finish` if it has not run; a stop does not keep the application paused."""
+        hook = self.order.finish
+        if self._ended or not hook:
+            return
+        self._ended = True
+        try:
+            run_command(hook.argv, seconds=hook.seconds, progress=Progress())
+        except AgebackupError as error:
+            self.problem = f"finish failed: {error.message}"
+            self.progress.warn(self.problem)
+
+
 def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     """Publish one archive of `order.source` and return what was written.
 
@@ -123,50 +162,9 @@ def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
     )
 
 
-@dataclass
-class Pause:
-    """The app's own commands around the snapshot: `prepare` before it, `finish` after it.
-
-    `finish` runs exactly once, after a failure too, and as soon as everything was read: the proof
-    needs no paused application. Where it fails, the archive is still good: `problem` then says so.
-    """
-
-    order: Order
-    progress: Progress
-    problem: str = ""
-    _ended: bool = False
-
-    def __enter__(self) -> "Pause":
-        hook = self.order.prepare
-        try:
-            if hook:
-                run_command(hook.argv, seconds=hook.seconds, progress=self.progress)
-        except BaseException:
-            self.end()
-            raise
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Run `finish` if it has not run; a stop does not keep the application paused."""
-        hook = self.order.finish
-        if self._ended or not hook:
-            return
-        self._ended = True
-        try:
-            run_command(hook.argv, seconds=hook.seconds, progress=Progress())
-        except AgebackupError as error:
-            self.problem = f"finish failed: {error.message}"
-            self.progress.warn(self.problem)
-
-
 def _leave_note(site: Site) -> tuple[str, ...]:
     try:
         site.destination.leave_recovery_note(site.claims)
     except AgebackupError as error:
         return (f"The archive is published, but its recovery note is not: {error.message}",)
     return ()
-
-

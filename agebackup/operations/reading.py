@@ -74,16 +74,13 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
         with opening(
             descriptor, reading.identities, limits=reading.limits, progress=reading.progress
         ) as plaintext:
-            return read_bag(
-                plaintext, receiver, limits=reading.limits, progress=reading.progress
-            )
+            return read_bag(plaintext, receiver, limits=reading.limits, progress=reading.progress)
 
 
 @dataclass
 class Examiner:
     """Examines databases as they arrive, two at a time, beside the reading of the rest."""
 
-    workspace: Path
     reading: Reading
     _pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="examine")
@@ -101,7 +98,7 @@ class Examiner:
         self._found[place] = (path, self._pool.submit(self._examine, path))
 
     def _examine(self, path: Path) -> DatabaseFacts:
-        with closing(open_untrusted(path, self.workspace)) as connection:
+        with closing(open_untrusted(path)) as connection:
             seconds = self.reading.limits.seconds
             return examine(connection, deadline_seconds=seconds, stop=self.reading.progress.stop)
 
@@ -139,7 +136,7 @@ class Examiner:
     def _answers(self, record: DatabaseRecord, path: Path, references: References) -> list[str]:
         lines: list[str] = []
         stop, seconds = self.reading.progress.stop, self.reading.limits.seconds
-        with closing(open_untrusted(path, self.workspace)) as connection:
+        with closing(open_untrusted(path)) as connection:
             for count in record.counts:
                 rows = list(answer(connection, count.sql, deadline_seconds=seconds, stop=stop))
                 if rows != [(count.value,)]:

@@ -107,7 +107,7 @@ class Staging:
     arrived: Callable[[str, Path], None]
     prefix: str = ""
     files: int = 0
-    bytes: int = 0
+    size: int = 0
     _leading: bool = True
     _directory: str = ""
     _path: str = ""
@@ -139,7 +139,7 @@ class Staging:
             ) from None
         self._mtime = member.mtime
         self.files += 1
-        self.bytes += member.size
+        self.size += member.size
         return self._open
 
     def end(self, place: str, digest: bytes) -> None:
@@ -166,6 +166,10 @@ class Selection:
     def wants(self, relative: str) -> bool:
         """Return whether the file or directory at `relative` is asked for."""
         return self.pattern is None or covers(self.pattern, relative)
+
+
+EVERYTHING = Selection()
+"""The selection of a restore that was not asked for a part."""
 
 
 def make_directories(path: Path) -> None:

@@ -22,7 +22,7 @@ from agebackup.operations.reading import (
     name_warnings,
     read_archive,
 )
-from agebackup.operations.receivers import Selection, Staging, make_directories
+from agebackup.operations.receivers import EVERYTHING, Selection, Staging, make_directories
 from agebackup.operations.verify import judge
 from agebackup.snapshot.bag import BagContents
 from agebackup.system.claims import Claims
@@ -49,7 +49,7 @@ class RestoreOrder:
     target: Path
     kept: str
     overwrite: bool = False
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
     keep_bag: bool = False
     config: bool = True
     tokens: bool = True
@@ -68,7 +68,7 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
     _guard_space(order.archive, target.parent)
     prefix = DATA if order.keep_bag else ""
     with claimed_directory(target.parent, claims, prefix="restore") as staging:
-        with Examiner(staging.path, reading) as examiner:
+        with Examiner(reading) as examiner:
             receiver = Staging(staging.path, order.selection, examiner.arrived, prefix)
             contents = read_archive(order.archive, receiver, reading)
             judge(order.archive, contents, examiner, order.selection)
@@ -82,7 +82,7 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
         archive=str(order.archive),
         target=str(target),
         files=receiver.files - left_out.files,
-        bytes=receiver.bytes - left_out.bytes,
+        bytes=receiver.size - left_out.size,
         seconds=watch.seconds,
         previous_state=str(kept) if kept else None,
         manifest=manifest,
@@ -164,7 +164,7 @@ def _guard_versions(order: RestoreOrder, manifest: Manifest) -> None:
 class _LeftOut:
     names: tuple[str, ...] = ()
     files: int = 0
-    bytes: int = 0
+    size: int = 0
 
 
 def _finish_staging(order: RestoreOrder, staging: Path, contents: BagContents) -> _LeftOut:

@@ -14,7 +14,7 @@ from agebackup.operations.reading import (
     open_archive,
     read_archive,
 )
-from agebackup.operations.receivers import DatabaseSpool, HashOnly, Selection
+from agebackup.operations.receivers import EVERYTHING, DatabaseSpool, HashOnly, Selection
 from agebackup.snapshot.bag import BagContents, read_extracted
 from agebackup.snapshot.sealed import quick_check
 from agebackup.system.claims import Claims
@@ -39,10 +39,10 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
     watch = Stopwatch()
     with (
         private_directory(workspace, claims, prefix="verify") as private,
-        Examiner(private, reading) as examiner,
+        Examiner(reading) as examiner,
     ):
         contents = read_archive(path, DatabaseSpool(private, examiner.arrived), reading)
-        judge(path, contents, examiner, Selection())
+        judge(path, contents, examiner, EVERYTHING)
     return Verified(
         archive=str(path),
         size=os.stat(path).st_size,
@@ -53,20 +53,19 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
     )
 
 
-def verify_extracted(directory: Path, workspace: Path, claims: Claims, reading: Reading) -> Verified:
+def verify_extracted(
+    directory: Path, workspace: Path, claims: Claims, reading: Reading
+) -> Verified:
     """Do the same for a bag that was extracted to `directory`; no key is needed."""
     watch = Stopwatch()
-    with (
-        private_directory(workspace, claims, prefix="verify") as private,
-        Examiner(private, reading) as examiner,
-    ):
+    with Examiner(reading) as examiner:
         contents = read_extracted(
             directory, HashOnly(), limits=reading.limits, progress=reading.progress
         )
         for record in contents.manifest.databases:
             if contents.digest_of(record.path) is not None:
                 examiner.arrived(record.path, directory / record.path)
-        judge(directory, contents, examiner, Selection())
+        judge(directory, contents, examiner, EVERYTHING)
     return Verified(
         archive=str(directory),
         size=contents.bytes,
@@ -86,9 +85,7 @@ def verify_quickly(path: Path) -> Verified:
     return Verified(str(path), size, ("header", "size"), watch.seconds)
 
 
-def judge(
-    path: Path, contents: BagContents, examiner: Examiner, selection: Selection
-) -> None:
+def judge(path: Path, contents: BagContents, examiner: Examiner, selection: Selection) -> None:
     """Raise `VerificationError` with every difference between promise and content.
 
     Databases that `selection` leaves out were hashed, but not opened.

@@ -1,4 +1,4 @@
-"""Write one snapshot into a bag: databases first, then trees, then the record of what was written."""
+"""Write one snapshot into a bag: databases, trees, then the record of what was written."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -118,17 +118,9 @@ def test_ignored_signal_stays_ignored(
     """Under nohup a run goes on when the terminal closes."""
     with closing(sqlite3.connect(app.events)) as holder:
         holder.execute("BEGIN IMMEDIATE")
+        words = [*command(), *map(str, arguments), "--db", str(app.events)]
         process = subprocess.Popen(
-            [
-                "sh",
-                "-c",
-                'trap "" HUP; exec "$@"',
-                "sh",
-                *command(),
-                *map(str, arguments),
-                "--db",
-                str(app.events),
-            ],
+            ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words],
             cwd=world.directory,
             env=dict(world.env),
             stdout=subprocess.PIPE,

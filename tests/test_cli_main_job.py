@@ -40,17 +40,9 @@ def test_create_while_the_app_writes_then_by_hand(world: World, app: SampleApp, 
     assert writer.errors == []
     by_hand = world.directory / "hand"
     by_hand.mkdir()
-    subprocess.run(
-        [
-            "bash",
-            "-c",
-            'set -eo pipefail; age -d -i "$0" "$1" | tar x',
-            keys.identity,
-            outcome.out.strip(),
-        ],
-        cwd=by_hand,
-        check=True,
-    )
+    recipe = 'set -eo pipefail; age -d -i "$0" "$1" | tar x'
+    archive = outcome.out.strip()
+    subprocess.run(["bash", "-c", recipe, keys.identity, archive], cwd=by_hand, check=True)
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         subprocess.run(["sha256sum", "-c", "--quiet", manifest], cwd=by_hand / "ledger", check=True)
     data = by_hand / "ledger" / "data"
@@ -220,17 +212,8 @@ def test_compressed(world: World, app: SampleApp, keys: Keys) -> None:
     assert archive.name.endswith(".tar.zst.age")
     assert world.run("verify", archive, "-i", keys.identity).code == 0
     assert world.run("verify", "--quick", archive).code == 0
-    subprocess.run(
-        [
-            "bash",
-            "-c",
-            'set -eo pipefail; age -d -i "$0" "$1" | zstd -d | tar x',
-            keys.identity,
-            str(archive),
-        ],
-        cwd=world.directory,
-        check=True,
-    )
+    recipe = 'set -eo pipefail; age -d -i "$0" "$1" | zstd -d | tar x'
+    subprocess.run(["bash", "-c", recipe, keys.identity, archive], cwd=world.directory, check=True)
     assert (world.directory / "ledger" / "data" / "ledger.db").exists()
 
 

@@ -53,9 +53,7 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
     )
 
 
-def verify_extracted(
-    directory: Path, workspace: Path, claims: Claims, reading: Reading
-) -> Verified:
+def verify_extracted(directory: Path, reading: Reading) -> Verified:
     """Do the same for a bag that was extracted to `directory`; no key is needed."""
     watch = Stopwatch()
     with Examiner(reading) as examiner:

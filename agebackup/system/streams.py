@@ -2,16 +2,20 @@
 
 pyrage swallows or rewords what its Python objects raise. Hence sources and sinks keep their first
 exception in `error`, fail for ever after, and count: the caller compares, then raises `error`.
+pyrage also moves 8 KiB at a time: both gather larger blocks, one system call each.
 """
 
 import fcntl
+import mmap
 import os
+import stat
 from contextlib import suppress
 
 from agebackup.errors import VerificationError
 from agebackup.system.progress import Progress
 
 PIPE_BYTES = 1 << 20
+_BLOCK = 1 << 18
 
 
 def open_pipe() -> tuple[int, int]:
@@ -45,43 +49,61 @@ def read_exactly(descriptor: int, size: int) -> bytes:
     return bytes(pieces)
 
 
+def new_block(size: int) -> memoryview:
+    """Return `size` writable bytes that begin at a page, as O_DIRECT demands."""
+    return memoryview(mmap.mmap(-1, size))
+
+
 class DescriptorSource:
-    """Reads from a descriptor for pyrage; `count` is how many bytes it gave."""
+    """Reads a descriptor for pyrage; `count` is how many bytes it gave."""
 
     def __init__(self, descriptor: int, progress: Progress | None = None) -> None:
-        self._descriptor = descriptor
-        self._progress = progress or Progress()
         self.count = 0
         self.error: BaseException | None = None
+        self._descriptor = descriptor
+        self._progress = progress or Progress()
+        self._block = new_block(_BLOCK)
+        self._rest = self._block[:0]
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes (1 MiB where it is negative), b"" at the end."""
+        """Return up to `size` bytes (what is at hand where it is negative), b"" at the end."""
         if self.error is not None:
             raise self.error
-        try:
-            data = os.read(self._descriptor, size if size >= 0 else 1 << 20)
-            self._progress.advance(len(data))
-        except BaseException as error:
-            self.error = error
-            raise
+        if not self._rest:
+            try:
+                self._rest = self._next()
+                self._progress.advance(len(self._rest))
+            except BaseException as error:
+                self.error = error
+                raise
+        data = bytes(self._rest if size < 0 else self._rest[:size])
+        self._rest = self._rest[len(data) :]
         self.count += len(data)
         return data
 
+    def _next(self) -> memoryview:
+        return self._block[: os.readv(self._descriptor, [self._block])]
+
 
 class DescriptorSink:
-    """Writes to a descriptor for pyrage; `count` is how many bytes it took."""
+    """Writes to a descriptor for pyrage; `count` is how many bytes it took.
+
+    What it took is certainly written only when `finish` has returned.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
         self.count = 0
         self.error: BaseException | None = None
+        self._descriptor = descriptor
+        self._block = new_block(_BLOCK)
+        self._filled = 0
 
     def write(self, data: bytes) -> int:
         """Take the whole of `data` and return its length."""
         if self.error is not None:
             raise self.error
         try:
-            self._put(data)
+            self._take(memoryview(data))
         except BaseException as error:
             self.error = error
             raise
@@ -92,18 +114,45 @@ class DescriptorSink:
         """Do nothing: pyrage never calls it, and `finish` is what counts."""
 
     def finish(self) -> None:
-        """Bring what was taken to the file; raises the first error, if there was one."""
+        """Write what is left; raises the first error, if there ever was one."""
         if self.error is not None:
             raise self.error
-        self._complete()
+        self._complete(self._block[: self._filled])
 
-    def _put(self, data: bytes) -> None:
-        write_all(self._descriptor, data)
+    def _take(self, data: memoryview) -> None:
+        while data:
+            end = min(self._filled + len(data), len(self._block))
+            taken = end - self._filled
+            self._block[self._filled : end] = data[:taken]
+            data = data[taken:]
+            self._filled = end
+            if end == len(self._block):
+                self._block = self._exchange(self._block)
+                self._filled = 0
 
-    def _complete(self) -> None:
-        pass
+    def _exchange(self, block: memoryview) -> memoryview:
+        """Write the full `block`, or have it written; return one to fill."""
+        write_all(self._descriptor, block)
+        return block
+
+    def _complete(self, rest: memoryview) -> None:
+        write_all(self._descriptor, rest)
 
 
 def sink_for(descriptor: int) -> DescriptorSink:
-    """Return the fastest sink for `descriptor`."""
-    return DescriptorSink(descriptor)
+    """Return the fastest sink for `descriptor`; a file's is written by a thread."""
+    from agebackup.system.background import FileSink  # which builds on this module
+
+    return FileSink(descriptor) if _is_file(descriptor) else DescriptorSink(descriptor)
+
+
+def source_for(descriptor: int, progress: Progress | None = None) -> DescriptorSource:
+    """Return the fastest source for `descriptor`; a file is read ahead by a thread."""
+    from agebackup.system.background import FileSource
+
+    kind = FileSource if _is_file(descriptor) else DescriptorSource
+    return kind(descriptor, progress)
+
+
+def _is_file(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -141,14 +141,14 @@ class DescriptorSink:
 
 def sink_for(descriptor: int) -> DescriptorSink:
     """Return the fastest sink for `descriptor`; a file's is written by a thread."""
-    from agebackup.system.background import FileSink  # which builds on this module
+    from agebackup.system.direct import FileSink  # which builds on this module
 
     return FileSink(descriptor) if _is_file(descriptor) else DescriptorSink(descriptor)
 
 
 def source_for(descriptor: int, progress: Progress | None = None) -> DescriptorSource:
     """Return the fastest source for `descriptor`; a file is read ahead by a thread."""
-    from agebackup.system.background import FileSource
+    from agebackup.system.direct import FileSource
 
     kind = FileSource if _is_file(descriptor) else DescriptorSource
     return kind(descriptor, progress)

@@ -8,7 +8,6 @@ pyrage also moves 8 KiB at a time: both gather larger blocks, one system call ea
 import fcntl
 import mmap
 import os
-import stat
 from contextlib import suppress
 
 from agebackup.errors import VerificationError
@@ -137,22 +136,3 @@ class DescriptorSink:
 
     def _complete(self, rest: memoryview) -> None:
         write_all(self._descriptor, rest)
-
-
-def sink_for(descriptor: int) -> DescriptorSink:
-    """Return the fastest sink for `descriptor`; a file's is written by a thread."""
-    from agebackup.system.direct import FileSink  # which builds on this module
-
-    return FileSink(descriptor) if _is_file(descriptor) else DescriptorSink(descriptor)
-
-
-def source_for(descriptor: int, progress: Progress | None = None) -> DescriptorSource:
-    """Return the fastest source for `descriptor`; a file is read ahead by a thread."""
-    from agebackup.system.direct import FileSource
-
-    kind = FileSource if _is_file(descriptor) else DescriptorSource
-    return kind(descriptor, progress)
-
-
-def _is_file(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -10,6 +10,7 @@ through the page cache and decrypting 4.2 s; O_DIRECT from a thread 2.0 s.
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,21 @@ _BLOCKS = 3
 _ALIGNMENT = 4096
 _O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 _SYNC_FILE_RANGE_WRITE = 2
+
+
+def sink_for(descriptor: int) -> DescriptorSink:
+    """Return the fastest sink for `descriptor`; a file's is written by a thread."""
+    return FileSink(descriptor) if _is_file(descriptor) else DescriptorSink(descriptor)
+
+
+def source_for(descriptor: int, progress: Progress | None = None) -> DescriptorSource:
+    """Return the fastest source for `descriptor`; a file is read ahead by a thread."""
+    kind = FileSource if _is_file(descriptor) else DescriptorSource
+    return kind(descriptor, progress)
+
+
+def _is_file(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 class _File:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
+from agebackup.cli.settings import CONFIG_VARIABLE, Settings
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.system.claims import Claims
 from agebackup.system.workspace import is_tmpfs
@@ -13,6 +14,12 @@ from agebackup.system.workspace import is_tmpfs
 def state_directory() -> Path:
     """Return the state directory, made 0700: locks and the claims of running work."""
     return _made(_absolute(platformdirs.user_state_path("agebackup", appauthor=False)))
+
+
+def config_path(settings: Settings) -> Path:
+    """Return the configuration file: the flag's, the environment's, or the usual one."""
+    variable = settings.variable(CONFIG_VARIABLE)
+    return settings.config or (Path(variable) if variable else config_file())
 
 
 def config_file() -> Path:

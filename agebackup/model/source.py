@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agebackup.errors import UsageError, printable
+from agebackup.model.names import clash_key
+
 Role = Literal["attachments", "config", "tokens"]
 Consistency = Literal["single", "atomic", "per-database"]
 
@@ -65,6 +68,29 @@ class Source:
     follow_symlinks: bool = False
     raw_sqlite: bool = False
     allow_missing: bool = False
+
+
+def require_distinct_places(source: Source) -> Source:
+    """Return `source` if no two of its parts want one place in the bag; else `UsageError`.
+
+    A database inside an attachments tree's place is no clash: that tree leaves its file out.
+    """
+    taken: dict[str, Path] = {}
+    for part in (*source.databases, *source.trees):
+        first = taken.setdefault(clash_key(part.place), part.path)
+        if first is not part.path:
+            place = printable(part.place.removeprefix("data/"))
+            raise UsageError(
+                f"{printable(str(first))} and {printable(str(part.path))} would both be "
+                f"{place} in the archive.",
+                hint="Give one of them another name: NAME=PATH.",
+            )
+    if not source.databases and not source.trees:
+        raise UsageError(
+            "There is nothing to back up.",
+            hint="Name a database with --db, or an app of the configuration.",
+        )
+    return source
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
-from agebackup.operations.order import Order, Site
+from agebackup.operations.order import Hook, Order, Site
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import FilesChangedError, write_snapshot
@@ -48,7 +48,7 @@ class Pause:
         hook = self.order.prepare
         try:
             if hook:
-                run_command(hook.argv, seconds=hook.seconds, progress=self.progress)
+                _run(hook, self.progress)
         except BaseException:
             self.end()
             raise
@@ -64,7 +64,7 @@ class Pause:
             return
         self._ended = True
         try:
-            run_command(hook.argv, seconds=hook.seconds, progress=Progress())
+            _run(hook, Progress())
         except AgebackupError as error:
             self.problem = f"finish failed: {error.message}"
             self.progress.warn(self.problem)
@@ -160,6 +160,10 @@ def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
         hint="Memory or the destination's disk may be damaged: test both, then run again.",
         details=details,
     )
+
+
+def _run(hook: Hook, progress: Progress) -> None:
+    run_command(hook.argv, seconds=hook.seconds, cwd=hook.directory, progress=progress)
 
 
 def _leave_note(site: Site) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ class Hook:
 
     argv: tuple[str, ...]
     seconds: float
+    directory: Path
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from agebackup.model.manifest import (
     FORMAT,
     MAX_RECORDED_SKIPS,
@@ -75,7 +77,7 @@ def manifest_of(
         kind="manual" if labels.manual else "auto",
         tag=labels.tag,
         note=labels.note,
-        versions=order.versions,
+        versions=msgspec.structs.replace(order.versions, app=labels.app_version),
         host=order.host,
         consistency=source.consistency,
         complete=not references.problems() and not any(a.problems for a in accounts),

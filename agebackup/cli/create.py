@@ -1,0 +1,176 @@
+"""agebackup create"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.adhoc import HASHES
+from agebackup.cli.output import OutputLostError, described
+from agebackup.cli.reading import FILE, Console, console, workspace_option
+from agebackup.cli.settings import current, global_options
+from agebackup.errors import INCOMPLETE, AgebackupError, StoppedError, printable, worst
+
+if TYPE_CHECKING:
+    from agebackup.cli.wiring import Job
+    from agebackup.model.reports import CreateReport
+
+_many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
+
+
+@click.command("create", short_help="Take a snapshot and publish it.")
+@click.argument("apps", nargs=-1, metavar="[APP]...")
+@click.option("--all", "every", is_flag=True, help="Every app of the configuration.")
+@click.option("--db", "databases", **_many, help="A live SQLite database; repeatable.")
+@click.option("--attachments", **_many, help="A directory of files; repeatable.")
+@click.option("--app-config", "config_paths", **_many, help="The application's own config.")
+@click.option("--app-tokens", "token_paths", **_many, help="The application's tokens.")
+@click.option("--include-config", is_flag=True, help="Take what the configuration calls config.")
+@click.option("--include-tokens", is_flag=True, help="Take what the configuration calls tokens.")
+@click.option("--to", metavar="DIR|FILE.age", help="Where the archive goes.")
+@click.option("--mkdir", is_flag=True, help="Make the destination directory, 0700.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.age even if it is no age file.")
+@click.option(
+    "-r",
+    "--recipient",
+    "--age-recipient",
+    "recipients",
+    multiple=True,
+    metavar="KEY|FILE",
+    help="A recipient, or a file of recipients; repeatable.",
+)
+@click.option(
+    "-R", "--recipients-file", "recipients_files", multiple=True, type=FILE, help="As -r, a file."
+)
+@click.option("--app", metavar="NAME", help="The app's name; else the first database's stem.")
+@click.option("--app-version", metavar="TEXT", help="The application's version, recorded.")
+@click.option("--manual", is_flag=True, help="Mark as taken by hand.")
+@click.option("--tag", metavar="WORD", help="A word to find it by, recorded.")
+@click.option("--note", metavar="TEXT", help="A note, recorded.")
+@click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="Derived state.")
+@click.option(
+    "--attachments-named-by",
+    "named_by",
+    type=click.Choice(HASHES),
+    help="Attachments carry this hash as their name; sha256 is checked.",
+)
+@click.option(
+    "--referenced-by",
+    "references",
+    multiple=True,
+    metavar="'DB: SELECT path, sha256 ...'",
+    help="Attachments that must be there, asked of the copy; repeatable.",
+)
+@click.option("--allow-missing", is_flag=True, help="Publish although files are missing (3).")
+@click.option("--follow-symlinks", is_flag=True, help="Take links' content inside the tree.")
+@click.option("--raw-sqlite", is_flag=True, help="Take undeclared SQLite files as mere bytes.")
+@click.option("--consistency", type=click.Choice(["atomic", "per-database"]))
+@click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to try for a common instant of several databases; 30 by default.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait for another run of the app; 0 by default.",
+)
+@click.option("--compress", metavar="zstd[:LEVEL]", help="Compress; recovery then needs zstd.")
+@click.option("--no-proof", is_flag=True, help="Publish without decrypting and checking it first.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, with sizes and space.")
+@workspace_option
+@global_options
+def command(**options: Any) -> int:
+    """Take a snapshot and write it as one encrypted archive.
+
+    With APP names (or --all) as the configuration declares them, flags winning over it; without,
+    ad hoc from --db, --attachments and their companions. Prints the archive's path. The archive
+    gets its name only when it is whole, synced and proved. Exit code 3: published, but something
+    was missing.
+    """
+    from agebackup.cli.wiring import CreateFlags, jobs
+
+    to = console(current(), "create")
+    flags = CreateFlags(**options)
+    results, codes = [], []
+    for job in jobs(flags, to):
+        try:
+            code, fields = _run(job, to, dry_run=flags.dry_run)
+        except StoppedError:
+            raise
+        except AgebackupError as error:
+            if job.alone:
+                raise
+            code, fields = error.code, {"status": "failed", "error": described(error)}
+            if not to.settings.json:
+                to.output.failure(error)
+        codes.append(code)
+        results.append({"app": job.app, "exit": code, **fields})
+    code = worst(codes)
+    if to.settings.json:
+        status = {0: "ok", INCOMPLETE: "incomplete"}.get(code, "failed")
+        _tell_result(to, "", status=status, exit=code, results=results)
+    return code
+
+
+def _run(job: "Job", to: Console, *, dry_run: bool) -> tuple[int, dict[str, Any]]:
+    import msgspec
+
+    from agebackup.operations.create import create
+    from agebackup.operations.plan import plan
+
+    order, site = job.prepare()
+    if dry_run:
+        planned = plan(order, site, to.progress)
+        if not to.settings.json:
+            to.output.result("\n".join(planned.lines()))
+        return 0, {"status": "planned", **msgspec.to_builtins(planned)}
+    report = create(order, site, to.progress)
+    code = INCOMPLETE if report.problems else 0
+    _tell(to, report)
+    return code, {"status": "incomplete" if code else "ok", **msgspec.to_builtins(report)}
+
+
+def _tell(to: Console, report: "CreateReport") -> None:
+    manifest, say = report.manifest, to.output.say
+    for text in (*report.warnings, *report.problems):
+        to.output.warn(text)
+    databases = ", ".join(printable(record.name) for record in manifest.databases)
+    say(f"Published {printable(Path(report.path).name)} ({report.size:,} bytes).")
+    say(f"  databases: {databases or 'none'} ({_instant(manifest.consistency)})")
+    for record in manifest.databases:
+        if record.method == "backup":
+            say(f"  {printable(record.name)}: copied page by page, because {record.reason}")
+        if record.foreign_key_violations:
+            say(
+                f"  {printable(record.name)}: {record.foreign_key_violations:,} broken foreign keys"
+            )
+    files = sum(tree.files for tree in manifest.trees)
+    orphans = sum(tree.orphans or 0 for tree in manifest.trees)
+    say(f"  files: {files:,}" + (f", {orphans:,} of them orphans" if orphans else ""))
+    if manifest.skipped_count:
+        reasons = _reasons([one.reason for one in manifest.skipped])
+        say(f"  left out: {manifest.skipped_count:,} ({reasons})")
+    proof = "none" if report.proof == "none" else "decrypted and checked before it got its name"
+    say(f"  proof: {proof}; {report.seconds:.1f} s")
+    if not to.settings.json:
+        _tell_result(to, printable(report.path))
+
+
+def _instant(consistency: str) -> str:
+    return {"atomic": "one instant", "per-database": "each on its own"}.get(consistency, "one")
+
+
+def _reasons(reasons: list[str]) -> str:
+    counts = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+    return "; ".join(f"{count:,} {printable(reason)}" for reason, count in counts.items())
+
+
+def _tell_result(to: Console, text: str, **fields: Any) -> None:
+    """Write the result; the archive is published by now, whether it can be told or not."""
+    try:
+        to.output.result(text, **fields)
+    except OutputLostError as error:
+        to.output.warn(error.message)

@@ -1,0 +1,247 @@
+"""Look into a database that nobody else uses: a private copy of ours, or one that was restored.
+
+A restored database is not trusted: its schema may hold triggers, views and expressions made to
+harm whoever opens it (sqlite.org/security.html), and its pages may be damaged on purpose.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agebackup.errors import AgebackupError, FailedError
+from agebackup.model.names import printable
+from agebackup.snapshot.background import Result, Task
+from agebackup.snapshot.soundness import UNREADABLE, problems_of, said
+from agebackup.system.clock import Deadline
+from agebackup.system.progress import Stop
+
+DEADLINE_SECONDS = 3600.0
+HEAP_BYTES = 512 << 20
+MAX_ROWS = 20_000_000
+_CACHE_KIB = 16_000
+_SHOWN_SQL = 300
+_SMALLEST_LENGTH_LIMIT, _LARGEST_LENGTH_LIMIT = 1 << 20, 1_000_000_000
+_ASKED = frozenset({"application_id", "encoding", "page_size", "user_version"})
+_ASKED_OF_SOMETHING = frozenset(
+    {
+        *("cache_size", "foreign_key_check", "ignore_check_constraints", "index_list"),
+        *("integrity_check", "quick_check", "table_info"),
+    }
+)
+_HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+_FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
+
+
+class QueryError(FailedError):
+    """A query that was declared for a database cannot be answered."""
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """What a database holds, as the manifest records it.
+
+    `problems` are the first lines of integrity_check and how many more there are; empty when it
+    is sound. `unchecked` says what could not be checked and why, where a collation or function of
+    the application is missing here. `rows` counts every table that has pages of its own, the
+    shadow tables of virtual tables included; virtual tables and `sqlite_…` tables are left out.
+    A foreign key that fits no key of its parent counts as one violation.
+    """
+
+    problems: tuple[str, ...] = ()
+    unchecked: str = ""
+    user_version: int = 0
+    application_id: int = 0
+    schema_sha256: str = ""
+    page_size: int = 0
+    encoding: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    foreign_key_violations: int = 0
+
+
+def open_copy(path: Path) -> sqlite3.Connection:
+    """Open a copy that this process has just made: read-only, in any one thread at a time.
+
+    Its content is as untrusted as the application's data, but its pages are SQLite's own work,
+    so they are not checked each time they are read, which doubles an integrity check's time.
+    """
+    return _guarded(path, ())
+
+
+def open_untrusted(path: Path) -> sqlite3.Connection:
+    """Open a restored database, read-only; a `-wal` beside it is not looked at.
+
+    Never raises for what the file holds: `examine` says it. From then on SQLite takes at most
+    `HEAP_BYTES` of memory in this process. Nothing is ever spilled into a temporary file.
+    """
+    return _guarded(path, ("cell_size_check=ON", f"hard_heap_limit={HEAP_BYTES}"))
+
+
+def _guarded(path: Path, settings: tuple[str, ...]) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.text_factory = tolerant
+    fixed = ("trusted_schema=OFF", "query_only=ON", "mmap_size=0", "temp_store=MEMORY")
+    for setting in (*fixed, *settings):
+        connection.execute(f"PRAGMA {setting}")
+    longest = min(max(_SMALLEST_LENGTH_LIMIT, path.stat().st_size), _LARGEST_LENGTH_LIMIT)
+    for limit, value in (
+        (sqlite3.SQLITE_LIMIT_LENGTH, longest),
+        (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+        (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0),
+        (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
+    ):
+        connection.setlimit(limit, value)
+    connection.set_authorizer(_permit)
+    return connection
+
+
+def tolerant(text: bytes) -> str:
+    """Decode what SQLite calls text, which may hold any bytes."""
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _permit(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    allowed = action in _HARMLESS
+    if action == sqlite3.SQLITE_FUNCTION:
+        allowed = (second or "").lower() not in _FORBIDDEN_FUNCTIONS
+    elif action == sqlite3.SQLITE_PRAGMA:
+        pragma = (first or "").lower()
+        allowed = pragma in (_ASKED if second is None else _ASKED_OF_SOMETHING)
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def examine(
+    connection: sqlite3.Connection, *, stop: Stop, deadline_seconds: float = DEADLINE_SECONDS
+) -> DatabaseFacts:
+    """Return what the database behind `connection` holds and what is wrong with it.
+
+    Damage, and a check that takes longer than `deadline_seconds`, are among the problems. Raises
+    `StoppedError` within a fraction of a second of a stop. May run in any thread.
+    """
+    try:
+        return _within(connection, lambda: _facts(connection), stop, deadline_seconds)
+    except _TooLongError as error:
+        return DatabaseFacts(problems=(error.message,))
+
+
+def answer(
+    connection: sqlite3.Connection,
+    sql: str,
+    *,
+    stop: Stop,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    max_rows: int = MAX_ROWS,
+) -> list[tuple[object, ...]]:
+    """Return the rows of `sql`, one statement that only reads.
+
+    Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
+    is no such statement, fails, gives more than `max_rows`, or takes longer than
+    `deadline_seconds`; `StoppedError` within a fraction of a second of a stop.
+    """
+    try:
+        rows = _within(connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds)
+    except _TooLongError as error:
+        raise _unanswered(sql, error.message) from None
+    except (*UNREADABLE, ValueError) as error:
+        raise _unanswered(sql, said(error)) from None
+    if len(rows) > max_rows:
+        raise _unanswered(sql, f"it gives more than {max_rows:,} rows")
+    return rows
+
+
+def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> list[tuple[object, ...]]:
+    cursor = connection.execute(sql)
+    if cursor.description is None:
+        raise ValueError("it selects nothing")
+    return cursor.fetchmany(max_rows + 1)
+
+
+def _unanswered(sql: str, reason: str) -> QueryError:
+    return QueryError(
+        f"The query {printable(sql[:_SHOWN_SQL])} cannot be answered: {reason}.",
+        hint="It must be one SELECT that needs nothing but the database itself.",
+    )
+
+
+class _TooLongError(AgebackupError):
+    pass
+
+
+def _within(
+    connection: sqlite3.Connection, work: Callable[[], Result], stop: Stop, seconds: float
+) -> Result:
+    deadline = Deadline(seconds)
+
+    def check() -> None:
+        stop.check()
+        if deadline.expired:
+            raise _TooLongError(f"it took longer than {seconds:g} seconds")
+
+    return Task(connection, work).result(check)
+
+
+def _facts(connection: sqlite3.Connection) -> DatabaseFacts:
+    with suppress(*UNREADABLE):  # reads the schema; the check below says what is wrong with it
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    problems, unchecked = problems_of(connection, "integrity_check")
+    try:
+        tables = _ordinary_tables(connection)
+        return DatabaseFacts(
+            problems=problems,
+            unchecked=unchecked,
+            user_version=_integer(connection, "PRAGMA user_version"),
+            application_id=_integer(connection, "PRAGMA application_id"),
+            schema_sha256=_schema_sha256(connection),
+            page_size=_integer(connection, "PRAGMA page_size"),
+            encoding=str(connection.execute("PRAGMA encoding").fetchone()[0]),
+            rows={t: _integer(connection, f"SELECT count(*) FROM {quoted(t)}") for t in tables},
+            foreign_key_violations=sum(_violations(connection, table) for table in tables),
+        )
+    except UNREADABLE as error:
+        return DatabaseFacts(problems=problems or (said(error),), unchecked=unchecked)
+
+
+def _integer(connection: sqlite3.Connection, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def _ordinary_tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+    )
+    return sorted(name for (name,) in rows if not name.lower().startswith("sqlite_"))
+
+
+def _schema_sha256(connection: sqlite3.Connection) -> str:
+    """Return the SHA-256 of the schema, the same for every copy of a database.
+
+    Over each row of sqlite_schema whose name does not begin with `sqlite_` (automatic indexes and
+    statistics), sorted by type and name as UTF-8 bytes: type NUL name NUL tbl_name NUL sql LF.
+    """
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    lines = [
+        tuple(str(part or "").encode("utf-8", "surrogateescape") for part in row)
+        for row in rows
+        if not str(row[1]).lower().startswith("sqlite_")
+    ]
+    digest = hashlib.sha256()
+    for line in sorted(lines):
+        digest.update(b"\0".join(line) + b"\n")
+    return digest.hexdigest()
+
+
+def _violations(connection: sqlite3.Connection, table: str) -> int:
+    try:
+        return sum(1 for _ in connection.execute(f"PRAGMA foreign_key_check({quoted(table)})"))
+    except sqlite3.OperationalError as error:
+        if "foreign key mismatch" in str(error):
+            return 1
+        raise
+
+
+def quoted(name: str) -> str:
+    """Return `name` as an identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'

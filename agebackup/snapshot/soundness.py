@@ -1,0 +1,75 @@
+"""Ask SQLite whether a database is sound, even where functions of its application are missing."""
+
+import re
+import sqlite3
+from typing import Literal
+
+from agebackup.model.names import printable
+
+UNREADABLE = (sqlite3.Error, sqlite3.Warning, UnicodeError, MemoryError)
+"""What a damaged or hostile database makes Python raise: SQLite's error texts may quote bytes
+that are no UTF-8, and a limit of memory comes as MemoryError."""
+
+SHOWN_PROBLEMS = 20
+_COUNTED_PROBLEMS = 1000
+_LINE = 300
+_MAX_STAND_INS = 50
+_MISSING_COLLATION = re.compile(r"no such collation sequence: (.+)", re.DOTALL)
+_MISSING_FUNCTION = re.compile(r"(?:no such|unknown) function: ")
+_NEEDS_THE_REAL_COLLATION = "PRIMARY KEY order"
+
+Check = Literal["quick_check", "integrity_check"]
+
+
+def problems_of(connection: sqlite3.Connection, check: Check) -> tuple[tuple[str, ...], str]:
+    """Return what `check` complains of, and what it could not check, "" if it checked all.
+
+    Indexes that need a collation or a function which only the application has cannot be compared
+    with their tables here: then everything else is checked, and the reason is given. The problems
+    are the first `SHOWN_PROBLEMS` lines and how many more there are.
+    """
+    missing = ""
+    for _ in range(_MAX_STAND_INS):
+        try:
+            rows = connection.execute(f"PRAGMA {check}({_COUNTED_PROBLEMS})").fetchall()
+            return _bounded([line for (text,) in rows for line in _lines(text, missing)]), missing
+        except UNREADABLE as error:
+            reason = said(error)
+            collation = _MISSING_COLLATION.fullmatch(str(error))
+            if collation:
+                connection.create_collation(collation[1], _stand_in)
+            elif not _MISSING_FUNCTION.match(reason):
+                return (reason,), missing
+            elif check == "quick_check":
+                return (), reason
+            missing, check = missing or reason, "quick_check"
+            connection.execute("PRAGMA ignore_check_constraints=ON")
+    return (), missing
+
+
+def said(error: BaseException) -> str:
+    """Return what SQLite said of a failure, bounded and fit for a terminal."""
+    if isinstance(error, UnicodeDecodeError):
+        return "the database disk image is malformed: its names are no text"
+    return printable(str(error)[:_LINE]) or "there is too little memory to look into it"
+
+
+def _stand_in(one: str, other: str) -> int:
+    return (one > other) - (one < other)
+
+
+def _lines(text: str, missing: str) -> list[str]:
+    return [
+        printable(line[:_LINE])
+        for line in text.splitlines()
+        if line not in ("ok", "*** in database main ***")
+        and not (missing and _NEEDS_THE_REAL_COLLATION in line)
+    ]
+
+
+def _bounded(lines: list[str]) -> tuple[str, ...]:
+    more = len(lines) - SHOWN_PROBLEMS
+    if more <= 0:
+        return tuple(lines)
+    least = "at least " if len(lines) >= _COUNTED_PROBLEMS else ""
+    return (*lines[:SHOWN_PROBLEMS], f"and {least}{more} more")

@@ -88,7 +88,7 @@ class Demo:
                 *("--to", str(self.destination), "-r", recipient),
                 *("--workspace", str(self.directory / "home")),
             )
-            archive = Path(json.loads(said)["path"])
+            archive = Path(json.loads(said)["results"][0]["path"])
         print(f"  {archive.name}, {archive.stat().st_size:,} bytes")
         require(writer.pairs > 0, f"the application wrote {writer.pairs} pairs meanwhile")
         require(not writer.errors, f"it saw no error; slowest commit {writer.slowest:.3f} s")

@@ -133,6 +133,7 @@ def _attach(app: SampleApp, *, count: int, largest: int) -> None:
 def connect(app: SampleApp) -> sqlite3.Connection:
     """Open both databases on one connection, as the application does."""
     connection = sqlite3.connect(app.ledger, timeout=5)
+    connection.execute("PRAGMA synchronous = OFF")
     connection.execute("ATTACH ? AS other", (str(app.events),))
     return connection
 

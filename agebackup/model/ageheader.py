@@ -30,7 +30,13 @@ _ARGUMENTS = re.compile(rb"-> [!-~]+(?: [!-~]+)*")
 _MAC = re.compile(rb"--- ([A-Za-z0-9+/]{43})")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 _BASE64_ORDER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_SCRYPT = re.compile(rb"-> scrypt [A-Za-z0-9+/]{22} ([1-9][0-9]?)")
+_KNOWN = {
+    "X25519": (re.compile(rb"([A-Za-z0-9+/]{43})"), 43),
+    "ssh-ed25519": (re.compile(rb"([A-Za-z0-9+/]{6}) ([A-Za-z0-9+/]{43})"), 43),
+    "ssh-rsa": (re.compile(rb"([A-Za-z0-9+/]{6})"), None),
+    "scrypt": (re.compile(rb"([A-Za-z0-9+/]{22}) [1-9][0-9]?"), 43),
+}
+"""The arguments of the kinds that pyrage opens, each group base64, and their bodies' characters."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,12 @@ def parse(prefix: bytes) -> Header:
             break
         if not _ARGUMENTS.fullmatch(line):
             raise _malformed("a line is neither a recipient's nor the last one")
-        kinds.append(line.split(b" ")[1].decode("ascii"))
+        kind, _, arguments = line[3:].partition(b" ")
         position, body = _skip_body(prefix, position)
-        if kinds[-1] == "scrypt":
-            work_factor = _work_factor(line, body)
+        kinds.append(kind.decode("ascii"))
+        _require_known_shape(kinds[-1], arguments, body)
+        if kind == b"scrypt":
+            work_factor = int(arguments.split(b" ")[1])
     if not kinds:
         raise _malformed("it names no recipient")
     if work_factor is not None and len(kinds) > 1:
@@ -149,12 +157,14 @@ def _require_canonical(text: bytes) -> None:
         raise _malformed("a line is not canonical base64")
 
 
-def _work_factor(line: bytes, body: int) -> int:
-    match = _SCRYPT.fullmatch(line)
-    if not match or body != 43:
-        raise _malformed("the line of its passphrase is damaged")
-    _require_canonical(line.split(b" ")[2])
-    return int(match[1])
+def _require_known_shape(kind: str, arguments: bytes, body: int) -> None:
+    if kind in _KNOWN:
+        pattern, characters = _KNOWN[kind]
+        match = pattern.fullmatch(arguments)
+        if not match or characters not in (None, body):
+            raise _malformed(f"its {kind} recipient is damaged")
+        for group in match.groups():
+            _require_canonical(group)
 
 
 def _not_age(prefix: bytes) -> VerificationError:

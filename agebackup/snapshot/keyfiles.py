@@ -10,7 +10,7 @@ from agebackup.errors import UsageError
 from agebackup.model.keytext import decoded, holds_secret, shown
 
 MAX_KEY_FILE_BYTES = 1 << 20
-_PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 5
 EXPOSED = "It may stand in your shell's history now: treat it as known to others. "
 
 
@@ -51,8 +51,8 @@ def _read(path: Path, look: Callable[[os.stat_result], None] | None = None) -> b
         poll.register(descriptor, select.POLLIN)
         content = bytearray()
         while len(content) <= MAX_KEY_FILE_BYTES:
-            if not poll.poll(_PATIENCE_SECONDS * 1000):
-                raise OSError(errno.ETIMEDOUT, f"nothing came for {_PATIENCE_SECONDS} seconds")
+            if not poll.poll(PATIENCE_SECONDS * 1000):
+                raise OSError(errno.ETIMEDOUT, f"nothing came for {PATIENCE_SECONDS} seconds")
             piece = os.read(descriptor, 1 << 16)
             if not piece:
                 return bytes(content)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Keys, World
 from sample_app import PLAINTEXT_MARK, SampleApp, last_pair, running_writer
+from waiting import until_locked
 
 
 def tree(directory: Path) -> dict[str, bytes]:
@@ -272,15 +273,12 @@ def test_referenced_attachments(world: World, app: SampleApp, keys: Keys) -> Non
 def test_two_runs_of_one_app(world: World, app: SampleApp, keys: Keys) -> None:
     """While one run of an app is at work a second one exits with 11 at once."""
     (world.directory / "out").mkdir()
-    os.mkfifo(world.directory / "hold")
     arguments = ("create", "--db", app.ledger, "--to", "out", "-r", keys.recipient)
     assert world.run(*arguments).code == 0
     with closing(sqlite3.connect(app.events)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with world.start(*arguments, "--db", app.events, "--app", "ledger") as first:
-            lock = world.state / "locks" / "ledger.lock"
-            while subprocess.run(["flock", "-n", lock, "true"], check=False).returncode == 0:
-                assert first.poll() is None
+            until_locked(world, first)
             outcome = world.run(*arguments)
             assert outcome.code == 11, outcome.err
             assert "another run" in outcome.err.lower()

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import IO, Any
@@ -82,10 +83,19 @@ def write_out(pieces: Iterable[Any], stream: IO[Any] | None) -> None:
             stream.write(piece)
         stream.flush()
     except (OSError, ValueError) as error:
+        _abandon(stream)
         raise OutputLostError(
             f"The result could not be written to standard output: {error}.",
             hint="Check where standard output leads.",
         ) from None
+
+
+def _abandon(stream: IO[Any] | None) -> None:
+    """Let what is still buffered go nowhere: the interpreter's own flush at exit would fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.close(null)
 
 
 def described(error: AgebackupError) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName, printable
 from agebackup.model.reports import ListedFile
-from agebackup.operations.reading import Reading, name_warnings, open_archive, read_archive
+from agebackup.operations.reading import (
+    Reading,
+    check_from_outside,
+    name_warnings,
+    open_archive,
+    read_archive,
+)
 from agebackup.operations.receivers import HashOnly, Listing, OneFile
 from agebackup.snapshot.bag import BagContents
 from agebackup.snapshot.sealed import quick_check
@@ -38,7 +44,7 @@ def inspect_outside(path: Path) -> Outside:
         size = os.fstat(descriptor).st_size
         header = quick_check(descriptor, size_matters=False)
         try:
-            quick_check(descriptor)
+            check_from_outside(path, descriptor)
             problem = ""
         except VerificationError as error:
             problem = error.message

@@ -8,17 +8,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agebackup.errors import FailedError, NotFoundError, VerificationError
+from agebackup.errors import FailedError, NoIdentityError, NotFoundError, VerificationError
+from agebackup.model.ageheader import Header, possible_plaintext
 from agebackup.model.layout import DATA, SQLITE_COMPANIONS
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import DatabaseRecord, Manifest
 from agebackup.model.names import ArchiveName, printable
+from agebackup.model.ustar import RECORD
 from agebackup.operations.receivers import Selection
 from agebackup.operations.references import References, TreePlace
 from agebackup.snapshot.bag import BagContents, Receiver, read_bag
 from agebackup.snapshot.inspection import DatabaseFacts, answer, examine, open_untrusted
 from agebackup.snapshot.keys import Identities
-from agebackup.snapshot.sealed import opening
+from agebackup.snapshot.sealed import opening, quick_check
 from agebackup.system.progress import Progress
 
 
@@ -69,12 +71,39 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
 
     Raises as `opening` and `read_bag` do. The contents' differences are not yet judged.
     """
-    with open_archive(path) as descriptor:
+    with open_archive(path) as descriptor, _naming(path):
         reading.progress.phase("reading", os.fstat(descriptor).st_size)
         with opening(
             descriptor, reading.identities, limits=reading.limits, progress=reading.progress
         ) as plaintext:
             return read_bag(plaintext, receiver, limits=reading.limits, progress=reading.progress)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let complaints about the content of an archive say which archive it is."""
+    try:
+        yield
+    except (VerificationError, NoIdentityError) as error:
+        error.message = f"{printable(str(path))}: {error.message}"
+        raise
+
+
+def check_from_outside(path: Path, descriptor: int) -> Header:
+    """Check the header and exact size of an open archive, without a key; return its header.
+
+    A tar that is not compressed fills whole records (FORMAT.md), so that its size says more.
+    """
+    with _naming(path):
+        header = quick_check(descriptor)
+        name = ArchiveName.parse(path.name)
+        content = possible_plaintext(header.length, os.fstat(descriptor).st_size)
+        if name and not name.compressed and content is not None and content % RECORD:
+            raise VerificationError(
+                "Its size is not that of a whole archive.",
+                hint="It was cut short or grew: take another copy of the file.",
+            )
+    return header
 
 
 @dataclass

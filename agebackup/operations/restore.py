@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from agebackup.errors import FailedError, NotFoundError, RefusedError
 from agebackup.model.layout import DATA
@@ -144,7 +144,8 @@ def _guard_space(archive: Path, parent: Path) -> None:
 def _guard_versions(order: RestoreOrder, manifest: Manifest) -> None:
     limits = dict(order.max_user_versions)
     for record in manifest.databases:
-        names = (record.name, record.path.removeprefix(DATA), record.path.rpartition("/")[2])
+        path = PurePosixPath(record.path.removeprefix(DATA))
+        names = (record.name, str(path), path.name, path.stem)
         limit = next((limits.pop(name) for name in names if name in limits), None)
         if limit is not None and record.user_version > limit:
             raise RefusedError(

@@ -9,6 +9,7 @@ from agebackup.model.reports import Verified
 from agebackup.operations.reading import (
     Examiner,
     Reading,
+    check_from_outside,
     incompleteness,
     name_warnings,
     open_archive,
@@ -16,7 +17,6 @@ from agebackup.operations.reading import (
 )
 from agebackup.operations.receivers import EVERYTHING, DatabaseSpool, HashOnly, Selection
 from agebackup.snapshot.bag import BagContents, read_extracted
-from agebackup.snapshot.sealed import quick_check
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.workspace import private_directory
@@ -78,7 +78,7 @@ def verify_quickly(path: Path) -> Verified:
     """Check what can be checked without a key: a well-formed header, and a possible exact size."""
     watch = Stopwatch()
     with open_archive(path) as descriptor:
-        quick_check(descriptor)
+        check_from_outside(path, descriptor)
         size = os.fstat(descriptor).st_size
     return Verified(str(path), size, ("header", "size"), watch.seconds)
 

@@ -7,7 +7,7 @@ import pyrage
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pyrage import passphrase, x25519
+from pyrage import x25519
 
 from agebackup.errors import VerificationError
 from agebackup.model.ageheader import (
@@ -82,11 +82,14 @@ def test_the_header_of_pyrage_is_measured_with_its_noise() -> None:
     st.sampled_from([*b"\n\r -=Ay/+\x00\x7f\xc3>x"]),
     st.integers(0, 7),
 )
-@settings(max_examples=600, deadline=None)
-def test_damage_is_seen_exactly_where_pyrage_sees_it(
-    position: int, how: str, byte: int, bit: int
+@settings(max_examples=500, deadline=None)
+def test_damage_is_seen_exactly_where_age_sees_it(
+    other_keys, position: int, how: str, byte: int, bit: int
 ) -> None:
-    """A header changed anywhere is well formed for us exactly when it is for pyrage."""
+    """A header changed anywhere is well formed for us exactly when it is for stock `age`.
+
+    pyrage is the more tolerant one: it takes a recipient without a body, as old betas wrote it.
+    """
     before, at, after = SEALED[:position], SEALED[position], SEALED[position + 1 :]
     data = {
         "flip": before + bytes([at ^ 1 << bit]) + after,
@@ -95,16 +98,9 @@ def test_damage_is_seen_exactly_where_pyrage_sees_it(
         "delete": before + after,
         "cut": before,
     }[how]
-    assert well_formed(data) == pyrage_says_well_formed(data)
-
-
-def test_damage_is_seen_exactly_where_age_sees_it(keys, other_keys) -> None:
-    """Stock `age` finds a damaged header malformed exactly where we do."""
-    sealed = age("-r", keys.recipient, stdin=b"hello").stdout
-    for position in range(0, parse(sealed).length, 2):
-        data = sealed[:position] + bytes([sealed[position] ^ 1]) + sealed[position + 1 :]
-        said = age("-d", "-i", other_keys.identity, stdin=data).stderr
-        assert well_formed(data) == (b"no identity matched" in said), (position, said)
+    said = age("-d", "-i", other_keys.identity, stdin=data).stderr
+    assert well_formed(data) == (b"no identity matched" in said), said
+    assert pyrage_says_well_formed(data) or not well_formed(data)
 
 
 MALFORMED = {
@@ -162,13 +158,14 @@ def test_an_armored_file_is_named_as_such(keys) -> None:
 
 def test_the_work_factor_of_a_passphrase_is_known_before_it_is_paid() -> None:
     """What opening a passphrase-protected file costs is read from it without paying."""
-    header = parse(passphrase.encrypt(b"", "word"))
-    assert header.stanzas == ("scrypt",)
-    assert header.work_factor is not None and 10 <= header.work_factor <= 25
+    for factor in (1, 18, 20, 63):
+        header = parse(VERSION + SCRYPT.replace(b" 18", b" %d" % factor) + MAC)
+        assert header.stanzas == ("scrypt",) and header.work_factor == factor
     assert parse(SEALED).work_factor is None
 
 
 @given(st.binary(max_size=200))
+@settings(max_examples=40, deadline=None)
 def test_armor_is_taken_off(keys, content: bytes) -> None:
     """What `age -a` wrote becomes the binary file again, with either kind of line ends."""
     armored = age("-a", "-r", keys.recipient, stdin=content).stdout

@@ -1,0 +1,144 @@
+"""The documents: what they tell a person to type does what they say."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Keys, World
+from sample_app import SampleApp, command
+
+from agebackup import errors
+from agebackup.cli.main import COMMANDS
+from agebackup.model.recovery import RECOVERY_NOTE
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """Return the code of `language` below the second-level heading."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [code for name, code in BLOCK.findall(section) if name == language]
+
+
+def shell(world: World, code: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `code` in bash as a person would, with agebackup on the path."""
+    words = " ".join(f"'{word}'" for word in command())
+    prelude = f'set -e\nagebackup() {{ {words} "$@"; }}\n'
+    return subprocess.run(
+        ["bash", "-c", prelude + code],
+        cwd=directory,
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def alone(world: World, app: SampleApp, keys: Keys) -> Path:
+    """A new folder that holds an archive called as in the README's examples, and the key."""
+    (world.directory / "out").mkdir()
+    outcome = world.run(
+        *("create", *app.create_arguments, "--app", "notes", "--to", "out", "-r", keys.recipient)
+    )
+    assert outcome.code == 0, outcome.err
+    directory = world.directory / "new"
+    directory.mkdir()
+    (directory / f"{EXAMPLE}.tar.age").write_bytes(Path(outcome.out.strip()).read_bytes())
+    (directory / "key.txt").write_bytes(keys.identity.read_bytes())
+    (directory / "key.txt").chmod(0o600)
+    return directory
+
+
+def test_the_first_backup(world: World, app: SampleApp) -> None:
+    """The five commands of the README work one after the other, as they are."""
+    (code,) = blocks("The first backup in five commands", "sh")
+    assert len(code.strip().splitlines()) == 5
+    done = shell(world, code, world.directory)
+    assert done.returncode == 0, done.stderr
+    assert (world.directory / "restored" / "ledger.db").exists()
+    assert (world.directory / "ledger" / "data" / "ledger.db").exists()
+
+
+def test_recovery_by_hand(world: World, alone: Path, app: SampleApp) -> None:
+    """The person whose laptop died gets everything back with the README's recipe alone."""
+    linux = blocks("My laptop died", "sh")[1]
+    assert "apt" not in linux
+    done = shell(world, linux, alone)
+    assert done.returncode == 0, done.stderr
+    data = alone / "notes" / "data"
+    assert {path.name for path in (data / "attachments").iterdir()} == {
+        path.name for path in app.blobs.iterdir()
+    }
+    assert (alone / "notes" / "data" / "ledger.db").stat().st_mode & 0o077 == 0
+
+
+def test_recovery_in_one_go(world: World, alone: Path) -> None:
+    """The recipe for little space works too."""
+    (code,) = blocks("My laptop died", "bash")
+    done = shell(world, code, alone)
+    assert done.returncode == 0, done.stderr
+    assert (alone / "notes" / "data" / "ledger.db").exists()
+
+
+def test_recovery_with_agebackup(world: World, alone: Path) -> None:
+    """The one command for a machine with agebackup works."""
+    done = shell(world, blocks("My laptop died", "sh")[0], alone)
+    assert done.returncode == 0, done.stderr
+    assert (alone / "restored" / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("system", ["LINUX", "MACOS"])
+def test_the_note_beside_the_archives(world: World, alone: Path, system: str) -> None:
+    """The note in the cloud folder holds recipes that work as they stand."""
+    note = (world.directory / "out" / RECOVERY_NOTE).read_text()
+    recipe = re.search(rf"^{system} (?:.|\n)*?\n\n((?:    .*\n)+)", note, re.MULTILINE)
+    assert recipe
+    code = recipe[1].replace("ARCHIVE.tar.age", f"{EXAMPLE}.tar.age").replace("APP", "notes")
+    done = shell(world, code, alone)
+    assert done.returncode == 0, done.stderr
+    assert "FAILED" not in done.stdout
+    assert (alone / "notes" / "RECOVER.md").exists()
+
+
+def test_damage_stops_the_recipe(world: World, alone: Path) -> None:
+    """A damaged archive makes the recipe fail instead of yielding half of it in silence."""
+    archive = alone / f"{EXAMPLE}.tar.age"
+    content = bytearray(archive.read_bytes())
+    content[-100] ^= 1
+    archive.write_bytes(content)
+    for code in (blocks("My laptop died", "sh")[1], blocks("My laptop died", "bash")[0]):
+        assert shell(world, code, alone).returncode != 0
+
+
+def test_every_command_is_described(world: World) -> None:
+    """The README's table names every command, and no other."""
+    table = README.split("\n## Commands\n", 1)[1].split("\n### ", 1)[0]
+    named = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+    assert named == list(COMMANDS)
+
+
+def test_every_exit_code_is_described() -> None:
+    """The README's table of exit codes is the one that the program follows."""
+    families = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.AgebackupError)
+    ]
+    codes = {family.exit_code for family in families} | {0, errors.INCOMPLETE}
+    table = README.split("\n### Exit codes\n", 1)[1].split("\n## ", 1)[0]
+    described = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert described == codes
+
+
+def test_every_flag_in_the_readme_exists(world: World) -> None:
+    """Each long flag that the README mentions is one of some command's."""
+    known = "".join(world.run(name, "--help").out for name in (*COMMANDS, "config"))
+    known += world.run("--help").out
+    text = README.split("\n## Working on agebackup", 1)[0]
+    for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
+        assert flag in known or flag in ("--keep", "--small", "--quiet"), flag

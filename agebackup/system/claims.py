@@ -111,10 +111,10 @@ class Claims:
             file, descriptor = self._new_file()
         try:
             claim = Claim(file, descriptor, Record(str(absolute), _inode(absolute.parent)))
-            claim.write(claim.record)
-            with explained(self._directory):
-                sync_path(self._directory)
             try:
+                claim.write(claim.record)
+                with explained(self._directory):
+                    sync_path(self._directory)
                 yield claim
             finally:
                 if claim.released or _settle(claim.record).done:

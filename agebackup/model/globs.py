@@ -43,8 +43,8 @@ def _translated(pattern: str) -> str:
         raise _unusable(pattern, "it can match nothing")
     anywhere = "" if "/" in pattern.rstrip("/") else "(?:.*/)?"
     *inner, last = parts
-    leading = "".join("(?:[^/]+/)*" if part == "**" else _component(part) + "/" for part in inner)
-    final = "[^/].*" if last == "**" else _component(last)
+    leading = "".join("(?:[^/]+/)*" if part == "**" else component(part) + "/" for part in inner)
+    final = "[^/].*" if last == "**" else component(last)
     expression = f"{anywhere}{leading}{final}{'/' if pattern.endswith('/') else '/?'}"
     try:
         re.compile(expression)
@@ -56,7 +56,8 @@ def _translated(pattern: str) -> str:
 _TOKEN = re.compile(r"\\(?P<escaped>.)|(?P<run>\*+)|(?P<one>\?)|\[(?P<set>[!^]?\]?[^\]]*)\]", re.S)
 
 
-def _component(text: str) -> str:
+def component(text: str) -> str:
+    """Return the expression for `text`, one component of a pattern: what lies between slashes."""
     pieces, end = [], 0
     for match in _TOKEN.finditer(text):
         pieces.append(re.escape(text[end : match.start()]))

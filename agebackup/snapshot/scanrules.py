@@ -96,7 +96,7 @@ class Bounds:
             pruned=pruned,
             numbers=frozenset(numbers.union(_NUMBERLESS) if numbers else ()),
             names=rules.database_names if rules.inodes else frozenset(),
-            occupied=frozenset(p for place in rules.places for p in _parents(place)),
+            occupied=frozenset({"data"}.union(*map(_parents, rules.places))),
         )
 
     def refusal(self, place: str, *, directory: bool = False) -> Skipped | None:

@@ -1,0 +1,8 @@
+"""The config file: read strictly, checked, and resolved to what a run backs up."""
+
+from agebackup.config.checking import check
+from agebackup.config.example import EXAMPLE, write_example
+from agebackup.config.reading import load_config
+from agebackup.config.resolving import resolve
+
+__all__ = ["EXAMPLE", "check", "load_config", "resolve", "write_example"]

@@ -1,0 +1,128 @@
+"""What `config check` says of an app: what it resolves to now, and what is wrong with it."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from agebackup.config.resolving import resolve
+from agebackup.errors import AgebackupError, printable
+from agebackup.model.profile import Command, Finding, Profile, Resolution
+from agebackup.model.source import Source
+
+FILE, DIRECTORY, EITHER = "file", "directory", "file or directory"
+_KINDS = {FILE: [stat.S_ISREG], DIRECTORY: [stat.S_ISDIR], EITHER: [stat.S_ISREG, stat.S_ISDIR]}
+
+
+def check(profile: Profile, *, search_path: str | None = None) -> Resolution:
+    """Return what `profile` resolves to, config and tokens included, and every finding at once.
+
+    Looks at files without opening any. `search_path` is where programs are looked for (PATH);
+    None leaves those unlooked for that are named without a directory.
+    """
+    source, findings = _resolved(profile)
+    findings += _sources(profile, source)
+    findings += _recipients(profile)
+    findings += _destination(profile)
+    findings += _commands(profile, search_path)
+    return Resolution(profile, source, tuple(findings))
+
+
+def _resolved(profile: Profile) -> tuple[Source | None, list[Finding]]:
+    try:
+        source = resolve(
+            profile, include_config=bool(profile.config), include_tokens=bool(profile.tokens)
+        )
+    except AgebackupError as error:
+        return None, [Finding("", error.message, error.hint)]
+    return source, []
+
+
+def _sources(profile: Profile, source: Source | None) -> Iterator[Finding]:
+    if profile.root is not None:
+        yield from _looked_at("root", profile.root, DIRECTORY)
+    for entry in profile.databases:
+        if not entry.pattern:
+            key = f"databases.{entry.name}"
+            yield from _looked_at(key, entry.path, FILE, empty="is empty: no database")
+        elif source is not None:
+            prefix = f"{entry.name}-"
+            matched = [one for one in source.databases if one.name.startswith(prefix)]
+            if not matched:
+                yield Finding(
+                    f"databases.{entry.name}", "its glob matches nothing yet", fatal=False
+                )
+    for tree in profile.attachments:
+        yield from _looked_at(f"attachments.{tree.name}".rstrip("."), tree.path, DIRECTORY)
+    for key, paths in (("config", profile.config), ("tokens", profile.tokens)):
+        for path in paths:
+            yield from _looked_at(key, path, EITHER)
+
+
+def _recipients(profile: Profile) -> Iterator[Finding]:
+    for path in profile.recipients_files:
+        yield from _looked_at("recipients_files", path, FILE, empty="is empty")
+    if not profile.recipients and not profile.recipients_files:
+        yield Finding(
+            "recipients",
+            "no recipient is declared",
+            "create then needs -r, -R or AGEBACKUP_RECIPIENTS_FILE.",
+            fatal=False,
+        )
+
+
+def _destination(profile: Profile) -> Iterator[Finding]:
+    path = profile.destination
+    if path is None:
+        yield Finding("destination", "none is declared", "create then needs --to.", fatal=False)
+        return
+    directory = path.parent if path.suffix == ".age" and not path.is_dir() else path
+    findings = list(_looked_at("destination", directory, DIRECTORY))
+    if not findings and not os.access(directory, os.W_OK | os.X_OK):
+        findings = [Finding("destination", f"{_shown(directory)}: this user may not write there")]
+    yield from findings
+    for tree in profile.attachments:
+        if _real(directory).is_relative_to(_real(tree.path)):
+            yield Finding(
+                "destination",
+                f"{_shown(directory)} lies inside {_shown(tree.path)}, which is backed up",
+                "Every archive would hold the ones before it: choose a place outside.",
+            )
+
+
+def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
+    for key in ("version", "prepare", "finish"):
+        command = getattr(profile, key)
+        if not isinstance(command, Command):
+            continue
+        program = command.argv[0]
+        if "/" in program:
+            found = shutil.which(os.path.join(profile.base, program)) is not None
+        else:
+            found = search_path is None or shutil.which(program, path=search_path) is not None
+        if not found:
+            yield Finding(key, f"there is no program {_shown(program)} that can be run")
+
+
+def _looked_at(key: str, path: Path, wanted: str, *, empty: str = "") -> Iterator[Finding]:
+    """Yield why `path` will not do: absent, not what is `wanted`, unreadable, or `empty`."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        yield Finding(key, f"{_shown(path)}: {error.strerror}")
+        return
+    if not any(kind(status.st_mode) for kind in _KINDS[wanted]):
+        yield Finding(key, f"{_shown(path)} is not a {wanted}")
+    elif not os.access(path, os.R_OK):
+        yield Finding(key, f"{_shown(path)}: this user may not read it")
+    elif empty and not status.st_size:
+        yield Finding(key, f"{_shown(path)} {empty}")
+
+
+def _shown(path: Path | str) -> str:
+    return printable(str(path))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

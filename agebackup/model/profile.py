@@ -1,0 +1,150 @@
+"""What the configuration declares about one app, before any file of the app is looked at.
+
+Paths are absolute: variables and `~` are expanded, relative ones stand below the app's `base`.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agebackup.errors import UsageError, printable
+from agebackup.model.source import Count, Source
+
+DEFAULT_LEVEL = 3
+"""Zstandard's own default level."""
+_COMPRESSION = re.compile(r"zstd(?::(?P<level>[1-9]|1[0-9]))?")
+
+
+@dataclass(frozen=True)
+class DatabaseEntry:
+    """A declared database; with a `pattern`, every file below `path` that matches it.
+
+    The pattern holds `{name}` once, in one component: each match is a database of its own. Fewer
+    matches than `minimum` are a failure.
+    """
+
+    name: str
+    path: Path
+    pattern: str = ""
+    minimum: int = 1
+    counts: tuple[Count, ...] = ()
+    references: tuple[str, ...] = ()
+    max_user_version: int | None = None
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """A declared tree of attachments; `name` is "" where it is the only one and has none."""
+
+    name: str
+    path: Path
+    named_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the app's, without a shell, that may take so many `seconds`."""
+
+    argv: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One app. `base` is the root, else the config file's directory: there commands run.
+
+    `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
+    that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
+    compression.
+    """
+
+    name: str
+    base: Path
+    root: Path | None = None
+    databases: tuple[DatabaseEntry, ...] = ()
+    attachments: tuple[TreeEntry, ...] = ()
+    config: tuple[Path, ...] = ()
+    tokens: tuple[Path, ...] = ()
+    derived: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_symlinks: bool = False
+    raw_sqlite: bool = False
+    version: str | Command = ""
+    prepare: Command | None = None
+    finish: Command | None = None
+    recipients: tuple[str, ...] = ()
+    recipients_files: tuple[Path, ...] = ()
+    destination: Path | None = None
+    consistency: Literal["atomic", "per-database"] = "atomic"
+    level: int | None = None
+    proof: bool = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config file that was understood as a whole."""
+
+    file: Path
+    apps: tuple[Profile, ...] = ()
+
+    def app(self, name: str) -> Profile:
+        """Return the profile of the app `name`; raise `UsageError` where there is none."""
+        for profile in self.apps:
+            if profile.name == name:
+                return profile
+        names = [profile.name for profile in self.apps]
+        raise UsageError(
+            f"{printable(str(self.file))} declares no app {printable(name)!r}.",
+            hint=allowed(name, names) if names else f"Declare it under [apps.{printable(name)}].",
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a profile that will fail, or, not `fatal`, that a flag has to supply."""
+
+    key: str
+    text: str
+    hint: str = ""
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a profile comes to now; `source` is None where it comes to nothing."""
+
+    profile: Profile
+    source: Source | None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether `create` could run with no more than flags."""
+        return not any(finding.fatal for finding in self.findings)
+
+
+def allowed(given: str, names: Iterable[str]) -> str:
+    """Return the hint for a word that is none of `names`: the likeliest, and all of them."""
+    names = list(names)
+    near = difflib.get_close_matches(given, names, n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{guess}Allowed here: {', '.join(names)}."
+
+
+def compression_level(text: str) -> int | None:
+    """Return the Zstandard level that `text` asks for: "none", "zstd", "zstd:1" to "zstd:19".
+
+    None stands for no compression. Raises `UsageError` for anything else.
+    """
+    match = _COMPRESSION.fullmatch(text)
+    if match:
+        return int(match["level"] or DEFAULT_LEVEL)
+    if text == "none":
+        return None
+    raise UsageError(
+        f"{printable(text)!r} is no compression.",
+        hint="Allowed here: none, zstd, zstd:LEVEL with a level from 1 to 19.",
+    )

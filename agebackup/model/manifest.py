@@ -146,7 +146,7 @@ def decode_manifest(text: bytes) -> Manifest:
     """
     try:
         readers = msgspec.json.decode(text, type=_Readers)
-        if readers.minimum_reader > FORMAT or readers.format < 1:
+        if readers.minimum_reader > FORMAT:
             raise RefusedError(
                 f"The archive needs a reader of format {readers.minimum_reader}; "
                 f"this agebackup reads up to format {FORMAT}.",

@@ -58,7 +58,7 @@ def encode_header(path: bytes, size: int, mtime: int, mode: int = PLAIN) -> byte
     `path` is valid UTF-8 with the top folder, sizes reach from 0 to 2**63 - 1, times (seconds
     since 1970) from -2**63 to 2**63 - 1, `mode` is PLAIN or EXECUTABLE.
     """
-    if len(path) <= _NAME and size <= _MAX_OCTAL and 0 <= mtime <= _MAX_OCTAL:
+    if len(path) <= _NAME and 0 <= size <= _MAX_OCTAL and 0 <= mtime <= _MAX_OCTAL:
         start = b"%b%b%011o\0%011o\0" % (path.ljust(_NAME, b"\0"), _MODES[mode], size, mtime)
         # The low half of Adler-32 is 1 + the sum of the bytes modulo 65521, which 148 bytes with
         # 100 of UTF-8 cannot reach: the quickest sum that Python has.
@@ -91,21 +91,31 @@ def decode_header(block: bytes, long_path: bytes | None = None) -> Header:
 
     Raises `VerificationError` for every header that agebackup does not write itself.
     """
+    if long_path is None:
+        try:  # the usual header in the fewest steps; what it does not fit is looked at below
+            mode = EXECUTABLE if block[105] == 0x37 else PLAIN
+            path, size, mtime = block[:_NAME], int(block[124:135], 8), int(block[136:147], 8)
+            header = Header(path.rstrip(b"\0"), size, mtime, mode)
+            if encode_header(*header) == block:
+                return header
+        except ValueError:
+            pass
+    return _decode_rare(block, long_path)
+
+
+def _decode_rare(block: bytes, long_path: bytes | None) -> Header:
     path = long_path
     if path is None:
-        path = block[:_NAME].rstrip(b"\0")
-        if block[345]:
-            path = block[345:500].rstrip(b"\0") + b"/" + path
-    mode = _MODE_OF.get(block[100:124])
-    if mode is None:
-        raise _malformed(block)
+        path = block[345:500].rstrip(b"\0") + b"/" + block[:_NAME].rstrip(b"\0")
+        path = path if block[345] else path[1:]
+    mode = _MODE_OF.get(block[100:124], PLAIN)
     header = Header(path, _number(block[124:136]), _number(block[136:148]), mode)
-    expected = encode_header(*header)
+    expected = encode_header(*header) if header.size >= 0 else b""
     if long_path is not None:
         opening = long_name_blocks(long_path)
         # A path that fits needs no long name: one path, one way to write it.
         expected = expected[len(opening) :] if expected.startswith(opening) else b""
-    if expected != block or header.size < 0:
+    if expected != block:
         raise _malformed(block)
     return header
 
@@ -150,14 +160,12 @@ def _octal(value: int) -> bytes:
 
 def _number(field: bytes) -> int:
     """Return the number in `field`; what is not one gives a number that encodes otherwise."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:])
-    if field[0] == 0xFF:
-        return int.from_bytes(field, signed=True)
     try:
         return int(field[:11], 8)
     except ValueError:
-        return 0
+        if field[0] == 0x80:
+            return int.from_bytes(field[1:])
+        return int.from_bytes(field, signed=True) if field[0] == 0xFF else 0
 
 
 def _malformed(block: bytes) -> VerificationError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from agebackup.errors import printable
-from agebackup.model.layout import LEADING_TAG_FILES, TRAILING_TAG_FILES
+from agebackup.model.layout import LEADING_TAG_FILES, SQLITE_COMPANIONS, TRAILING_TAG_FILES
 from agebackup.model.manifest import MAX_RECORDED_SKIPS, Manifest
 from agebackup.snapshot.bag_contents import Payload, parse_lines
 from agebackup.snapshot.places import is_place
@@ -102,14 +102,15 @@ def manifest_differences(
             yield f"manifest.json: {name} is {_text(promised)}, found was {_text(found)}"
     yield from bounded(_record_differences(manifest))
     yield from bounded(_database_differences(manifest, payload))
+    yield from bounded(_companions(manifest, payload))
     yield from bounded(_tree_differences(manifest, payload, progress))
     yield from bounded(_directory_differences(manifest, payload))
 
 
 def _record_differences(manifest: Manifest) -> Iterator[str]:
     """Yield where the manifest contradicts itself."""
-    if manifest.format < manifest.minimum_reader:
-        yield "manifest.json: minimum_reader is higher than format"
+    if not 1 <= manifest.minimum_reader <= manifest.format:
+        yield "manifest.json: minimum_reader is not between 1 and format"
     if manifest.consistency == "single" and len(manifest.databases) > 1:
         yield "manifest.json: consistency is single, but there are several databases"
     if manifest.skipped_count < len(manifest.skipped):
@@ -142,6 +143,14 @@ def _database_differences(manifest: Manifest, payload: Payload) -> Iterator[str]
             yield f"manifest.json: sha256 of the database {shown} is not that of the file"
         elif size != record.bytes:
             yield f"manifest.json: bytes of the database {shown} is {record.bytes}, found {size}"
+
+
+def _companions(manifest: Manifest, payload: Payload) -> Iterator[str]:
+    """Yield files that would change what an application sees in a database beside them."""
+    for record in manifest.databases:
+        for suffix in SQLITE_COMPANIONS:
+            if payload.places.holds_file(record.path + suffix):
+                yield f"payload: {printable(record.path + suffix)} may not lie beside a database"
 
 
 def _tree_differences(manifest: Manifest, payload: Payload, progress: Progress) -> Iterator[str]:
@@ -184,8 +193,6 @@ def _directory_differences(manifest: Manifest, payload: Payload) -> Iterator[str
     for place in manifest.empty_directories:
         if not is_place(place):
             yield f"manifest.json: empty_directories lists {printable(place)}, not in data/"
-        elif places.holds_directory(place):
-            yield f"manifest.json: the directory {printable(place)} is not empty"
         elif any(places.holds_file(name) for name in _upwards(place)):
             yield f"manifest.json: {printable(place)} is a file or below one, not a directory"
 

@@ -21,7 +21,7 @@ from agebackup.system.progress import Stop
 DEADLINE_SECONDS = 3600.0
 HEAP_BYTES = 512 << 20
 MAX_ROWS = 20_000_000
-_CACHE_KIB = 16_000
+_CACHE_KIB = 24_000
 _SHOWN_SQL = 300
 _SMALLEST_LENGTH_LIMIT, _LARGEST_LENGTH_LIMIT = 1 << 20, 1_000_000_000
 _ASKED = frozenset({"application_id", "encoding", "page_size", "user_version"})

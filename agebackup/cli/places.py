@@ -38,6 +38,11 @@ def lock_file(app: str) -> Path:
     return _made(state_directory() / "locks") / f"{app}.lock"
 
 
+def memory_file(app: str) -> Path:
+    """Return the file that says which databases the last run of `app` had."""
+    return _made(state_directory() / "apps") / f"{app}.json"
+
+
 def workspace(asked: Path | None) -> Path:
     """Return the directory for private copies: what was asked for, else the cache directory.
 

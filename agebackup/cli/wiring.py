@@ -136,6 +136,7 @@ class Job:
             destination=open_folder(to, make=flags.mkdir, overwrite=flags.overwrite),
             workspace=places.workspace(flags.workspace),
             lock_file=places.lock_file(app),
+            memory_file=places.memory_file(app),
             claims=places.claims(),
             lock_seconds=30.0 if flags.lock_timeout is None else flags.lock_timeout,
             wait_seconds=flags.wait or 0.0,

@@ -76,7 +76,8 @@ def require_distinct_places(source: Source) -> Source:
     A database inside an attachments tree's place is no clash: that tree leaves its file out.
     """
     taken: dict[str, Path] = {}
-    for part in (*source.databases, *source.trees):
+    parts: list[DatabaseSource | TreeSource] = [*source.databases, *source.trees]
+    for part in parts:
         first = taken.setdefault(clash_key(part.place), part.path)
         if first is not part.path:
             place = printable(part.place.removeprefix("data/"))

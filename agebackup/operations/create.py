@@ -14,6 +14,7 @@ from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
+from agebackup.operations.memory import remember, vanished
 from agebackup.operations.order import Hook, Order, Site
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
@@ -84,9 +85,11 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
             progress.warn(line)
         guard_places(order.source, site.destination, site.workspace)
         guard_space(order.source, site.destination.path, site.workspace, progress)
+        gone = vanished(site.memory_file, order.source)
         with Pause(order, progress) as pause:
             manifest, size = _attempts(order, site, pause)
-        warnings = _leave_note(site)
+        noted = remember(site.memory_file, order.source, site.claims)
+        warnings = (*gone, *noted, *_leave_note(site))
     name = site.destination.published_name(manifest.archive)
     return CreateReport(
         archive=manifest.archive,

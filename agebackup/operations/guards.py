@@ -16,6 +16,7 @@ from agebackup.system.workspace import free_bytes
 OVERHEAD = 1.02
 """Headers, padding, hashes and age's tags beside the content; small files cost more (MEMBER)."""
 MEMBER = 1024
+TAG_FILES = 16
 
 
 def guard_places(source: Source, destination: Folder, workspace: Path) -> None:
@@ -60,10 +61,10 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def expected_bytes(source: Source, progress: Progress) -> tuple[int, int, int]:
-    """Return what the databases, and the trees' files, take in bytes, and how many files."""
+    """Return what the databases take in bytes, what the trees do, and how many files these hold."""
     progress.phase("looking", None)
     databases = estimated_bytes(source.databases)
-    trees, files = 0, len(source.databases)
+    trees = files = 0
     for tree in source.trees:
         measured = measure(tree, source, progress)
         trees += measured.bytes
@@ -77,7 +78,8 @@ def guard_space(source: Source, destination: Path, workspace: Path, progress: Pr
     A mount that reports no blocks at all (some network file systems) is not judged.
     """
     databases, trees, files = expected_bytes(source, progress)
-    archive = int((databases + trees) * OVERHEAD) + files * MEMBER
+    members = files + len(source.databases) + TAG_FILES
+    archive = int((databases + trees) * OVERHEAD) + members * MEMBER
     wanted = [("the archive", destination, archive), ("the private copies", workspace, databases)]
     if os.stat(destination).st_dev == os.stat(workspace).st_dev:
         wanted = [("the archive and the private copies", destination, archive + databases)]

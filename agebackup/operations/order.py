@@ -38,11 +38,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a run works: destination, private copies, the app's lock, the claims."""
+    """Where a run works: destination, private copies, the app's lock and memory, the claims."""
 
     destination: Folder
     workspace: Path
     lock_file: Path
+    memory_file: Path
     claims: Claims
     lock_seconds: float = 30.0
     wait_seconds: float = 0.0

@@ -1,0 +1,126 @@
+"""agebackup config"""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from agebackup.cli.output import Output
+from agebackup.cli.settings import Settings, current, global_options
+from agebackup.errors import AgebackupError, printable
+
+if TYPE_CHECKING:
+    from agebackup.model.profile import Finding, Profile, Resolution
+
+
+@click.group("config", short_help="The configuration file.")
+@global_options
+def command() -> None:
+    """Write an example configuration, or check the one there is."""
+
+
+@command.command("init")
+@global_options
+def init() -> int:
+    """Write a commented example to the configuration's place.
+
+    Nothing in it is in force until its lines are uncommented. An existing file is never touched.
+    """
+    from agebackup.cli.places import config_path
+    from agebackup.config import write_example
+
+    settings = current()
+    output = Output(settings, "config")
+    path = config_path(settings)
+    write_example(path)
+    output.say("Edit it, then let 'agebackup config check' look at it.")
+    output.result(printable(str(path)), path=str(path))
+    return 0
+
+
+@command.command("check")
+@click.argument("apps", nargs=-1, metavar="[APP]...")
+@global_options
+def check(apps: tuple[str, ...]) -> int:
+    """Say what each app resolves to now, and everything that is wrong.
+
+    Exit code 2 where something would make create fail; what a flag still has to supply is only
+    mentioned.
+    """
+    from agebackup.cli.places import config_path
+    from agebackup.config import load_config
+
+    settings = current()
+    output = Output(settings, "config")
+    config = load_config(config_path(settings), settings.environment)
+    profiles = [config.app(name) for name in apps] or list(config.apps)
+    found = [_checked(profile, settings) for profile in profiles]
+    usable = all(resolution.usable for resolution in found)
+    if settings.json:
+        output.result(
+            "",
+            status="ok" if usable else "failed",
+            exit=0 if usable else 2,
+            file=str(config.file),
+            apps=[_fields(resolution) for resolution in found],
+        )
+    else:
+        lines = [line for resolution in found for line in _lines(resolution)]
+        shown = printable(str(config.file))
+        output.result("\n".join([f"{shown}:", *(lines or ["  declares no app"])]))
+    return 0 if usable else 2
+
+
+def _checked(profile: "Profile", settings: Settings) -> "Resolution":
+    from dataclasses import replace
+
+    from agebackup.config import check as check_profile
+    from agebackup.model.profile import Finding
+    from agebackup.snapshot.keys import read_recipients
+
+    resolution = check_profile(profile, search_path=settings.environment.get("PATH", os.defpath))
+    if not (profile.recipients or profile.recipients_files):
+        return resolution
+    try:
+        read_recipients(profile.recipients, profile.recipients_files)
+    except AgebackupError as error:
+        bad = Finding("recipients", error.message, error.hint)
+        return replace(resolution, findings=(*resolution.findings, bad))
+    return resolution
+
+
+def _lines(resolution: "Resolution") -> list[str]:
+    profile, source = resolution.profile, resolution.source
+    lines = [f"  {profile.name}: {'ready' if resolution.usable else 'NOT READY'}"]
+    if source is not None:
+        lines += [
+            f"    database     {printable(one.place)} <- {printable(str(one.path))}"
+            for one in source.databases
+        ]
+        lines += [
+            f"    {tree.role:<12} {printable(tree.place)} <- {printable(str(tree.path))}"
+            for tree in source.trees
+        ]
+    if profile.destination is not None:
+        lines.append(f"    destination  {printable(str(profile.destination))}")
+    return lines + [f"    {_finding(finding)}" for finding in resolution.findings]
+
+
+def _finding(finding: "Finding") -> str:
+    mark = "WRONG" if finding.fatal else "note"
+    key = f"{finding.key}: " if finding.key else ""
+    return f"{mark}: {key}{finding.text} {finding.hint}".rstrip()
+
+
+def _fields(resolution: "Resolution") -> dict[str, object]:
+    source = resolution.source
+    return {
+        "app": resolution.profile.name,
+        "usable": resolution.usable,
+        "databases": [str(one.path) for one in source.databases] if source else None,
+        "trees": [str(one.path) for one in source.trees] if source else None,
+        "findings": [
+            {"key": f.key, "text": f.text, "hint": f.hint, "fatal": f.fatal}
+            for f in resolution.findings
+        ],
+    }

@@ -86,13 +86,16 @@ EXAMPLE = """\
 
 
 def write_example(file: Path) -> None:
-    """Write the example to the new `file` (0600), in directories made 0700 where they are missing.
+    """Write the example to the new `file` (0600); its directory is made (0700) if it is missing.
 
     Raises `UsageError` where something of that name exists, which stays as it is, and
     `FailedError` where it cannot be written; then no half file is left.
     """
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(file, error) from None
+    try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise UsageError(

@@ -48,17 +48,18 @@ def matches(directory: Path, pattern: str) -> tuple[tuple[str, Path], ...]:
     where a directory on the way cannot be read: a match there would be missed in silence; and
     `UsageError` where two files would have one name.
     """
+    walked = sorted(_walk(str(directory), parse_pattern(pattern), ""))
+    paths = {path for _, path in walked}
+    companions = {path + suffix for path in paths for suffix in SQLITE_COMPANIONS}
     found: dict[str, str] = {}
-    for name, path in sorted(_walk(str(directory), parse_pattern(pattern), "")):
-        if found.setdefault(name, path) != path:
+    for name, path in walked:
+        if path not in companions and found.setdefault(name, path) != path:
             raise UsageError(
                 f"The glob {printable(pattern)!r} finds two databases called {printable(name)!r}: "
                 f"{printable(found[name])} and {printable(path)}.",
                 hint=f"Let {NAME_MARK} cover what tells them apart.",
             )
-    paths = set(found.values())
-    companions = {path + suffix for path in paths for suffix in SQLITE_COMPANIONS}
-    return tuple((name, Path(path)) for name, path in found.items() if path not in companions)
+    return tuple((name, Path(path)) for name, path in found.items())
 
 
 def _walk(directory: str, parts: Sequence[Part], name: str) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from agebackup.errors import FailedError, RefusedError, printable
 from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.source import Skipped, Source, TreeSource
 from agebackup.snapshot.links import kind, unreadable
-from agebackup.snapshot.scanrules import Bounds, ScanRules
+from agebackup.snapshot.scanrules import Bounds, Identity, ScanRules
 from agebackup.snapshot.walk import Candidate, EmptyDirectory, Walk
 from agebackup.system.progress import Progress
 from agebackup.system.streams import write_all
@@ -111,8 +111,12 @@ def measure(tree: TreeSource, source: Source, progress: Progress) -> Measured:
 
     Raises `FailedError` where attachments cannot be read at all.
     """
-    databases = (os.stat(one.path) for one in source.databases if one.path.exists())
-    walk = Walk(tree, ScanRules.of(source, ((s.st_dev, s.st_ino) for s in databases)), progress)
+    inodes: list[Identity] = []
+    for database in source.databases:
+        with suppress(OSError):
+            status = os.stat(database.path)
+            inodes.append((status.st_dev, status.st_ino))
+    walk = Walk(tree, ScanRules.of(source, inodes), progress)
     files = size = 0
     with closing(walk.items()) as items:
         for item in items:

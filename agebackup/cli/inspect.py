@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.reading import (
-    FILE,
-    console,
-    identity_option,
-    limit_options,
-    passphrase_option,
-    reading,
-)
+from agebackup.cli.reading import FILE, console, reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
 from agebackup.errors import printable
 
@@ -23,13 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("inspect", short_help="Show what an archive is.")
 @click.argument("archive", type=FILE)
-@identity_option
-@passphrase_option
-@limit_options
+@reading_options
 @global_options
-def command(
-    archive: Path, identities: tuple[Path, ...], passphrase_fd: int | None, **raised: Any
-) -> int:
+def command(archive: Path, **options: Any) -> int:
     """Show what an archive is.
 
     Without a key: its recipients' types, its size, its date as the name tells it, and whether it
@@ -41,10 +30,10 @@ def command(
     outside = inspect_outside(archive)
     fields: dict[str, Any] = _outside_fields(outside)
     lines = _outside_lines(outside)
-    if identities or to.settings.variable(IDENTITY_VARIABLE):
+    if options["identities"] or to.settings.variable(IDENTITY_VARIABLE):
         import msgspec
 
-        manifest, warnings = inspect_inside(archive, reading(to, identities, passphrase_fd, raised))
+        manifest, warnings = inspect_inside(archive, reading(to, options))
         for text in warnings:
             to.output.warn(text)
         fields["manifest"] = msgspec.to_builtins(manifest)

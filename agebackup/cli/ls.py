@@ -6,27 +6,16 @@ from typing import Any
 
 import click
 
-from agebackup.cli.reading import (
-    FILE,
-    console,
-    identity_option,
-    limit_options,
-    passphrase_option,
-    reading,
-)
+from agebackup.cli.reading import FILE, console, reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
 
 
 @click.command("ls", short_help="List an archive's files.")
 @click.argument("archive", type=FILE)
-@identity_option
-@passphrase_option
-@limit_options
+@reading_options
 @global_options
-def command(
-    archive: Path, identities: tuple[Path, ...], passphrase_fd: int | None, **raised: Any
-) -> int:
+def command(archive: Path, **options: Any) -> int:
     """List the files in an archive: size, time, and path as cat and restore --only take it.
 
     The list is shown after every hash in the archive was checked.
@@ -34,7 +23,7 @@ def command(
     from agebackup.operations.contents import list_files
 
     to = console(current(), "ls")
-    files = list_files(archive, reading(to, identities, passphrase_fd, raised))
+    files = list_files(archive, reading(to, options))
     if to.settings.json:
         to.output.result(
             "", files=[{"path": f.path, "size": f.size, "mtime": f.mtime} for f in files]

@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.reading import (
-    FILE,
-    Console,
-    console,
-    identity_option,
-    limit_options,
-    passphrase_option,
-    reading,
-)
+from agebackup.cli.reading import FILE, Console, console, reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError, printable
 
@@ -24,8 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("restore", short_help="Bring a snapshot back.")
 @click.argument("archive", type=FILE)
-@identity_option
-@passphrase_option
+@reading_options
 @click.option("--target", required=True, type=FILE, help="Directory, absent or empty.")
 @click.option(
     "--overwrite",
@@ -45,15 +36,8 @@ if TYPE_CHECKING:
     metavar="DB=N",
     help="Refuse (13) where that database's user_version is newer than N; repeatable.",
 )
-@limit_options
 @global_options
-def command(
-    archive: Path,
-    identities: tuple[Path, ...],
-    passphrase_fd: int | None,
-    target: Path,
-    **options: Any,
-) -> int:
+def command(archive: Path, target: Path, **options: Any) -> int:
     """Bring a snapshot back, verified as a whole before it appears.
 
     Everything is decrypted and checked in a private directory beside the target; only then does
@@ -70,14 +54,14 @@ def command(
         archive=archive,
         target=target,
         kept=f"{Path(target.absolute()).name}.pre_restore_{now}",
-        overwrite=options.pop("overwrite"),
-        selection=Selection.of(options.pop("globs")),
-        keep_bag=options.pop("keep_bag"),
-        config=not options.pop("no_config"),
-        tokens=not options.pop("no_tokens"),
-        max_user_versions=_versions(options.pop("versions")),
+        overwrite=options["overwrite"],
+        selection=Selection.of(options["globs"]),
+        keep_bag=options["keep_bag"],
+        config=not options["no_config"],
+        tokens=not options["no_tokens"],
+        max_user_versions=_versions(options["versions"]),
     )
-    how = reading(to, identities, passphrase_fd, options)
+    how = reading(to, options)
     claims = places.claims()
     for line in claims.sweep():
         to.output.warn(line)

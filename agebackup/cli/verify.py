@@ -1,6 +1,6 @@
 """agebackup verify"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,9 @@ from agebackup.cli.reading import (
     FILE,
     Console,
     console,
-    identity_option,
-    limit_options,
-    limits_of,
-    passphrase_option,
+    limits,
     reading,
+    reading_options,
     workspace_option,
 )
 from agebackup.cli.settings import current, global_options
@@ -27,20 +25,11 @@ if TYPE_CHECKING:
 
 @click.command("verify", short_help="Check an archive.")
 @click.argument("archives", nargs=-1, required=True, type=FILE, metavar="ARCHIVE|DIR...")
-@identity_option
-@passphrase_option
+@reading_options
 @click.option("--quick", is_flag=True, help="Only what needs no key: header and exact size.")
 @workspace_option
-@limit_options
 @global_options
-def command(
-    archives: tuple[Path, ...],
-    identities: tuple[Path, ...],
-    passphrase_fd: int | None,
-    quick: bool,
-    workspace: Path | None,
-    **raised: Any,
-) -> int:
+def command(archives: tuple[Path, ...], **options: Any) -> int:
     """Check that an archive keeps every promise it makes.
 
     Decrypts it to its end and checks that the bag is complete, every hash, the manifest, each
@@ -49,7 +38,7 @@ def command(
     means that no given key opens it.
     """
     to = console(current(), "verify")
-    check = _checker(to, archives, identities, passphrase_fd, quick, workspace, raised)
+    check = _checker(to, archives, options)
     results, codes = [], []
     for path in archives:
         try:
@@ -74,27 +63,20 @@ def command(
 
 
 def _checker(
-    to: Console,
-    archives: tuple[Path, ...],
-    identities: tuple[Path, ...],
-    passphrase_fd: int | None,
-    quick: bool,
-    workspace: Path | None,
-    raised: dict[str, Any],
+    to: Console, archives: tuple[Path, ...], options: Mapping[str, Any]
 ) -> "Callable[[Path], Verified]":
     from agebackup.cli import places
-    from agebackup.model.limits import Limits
     from agebackup.operations.reading import Reading
     from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
     from agebackup.snapshot.keys import Identities
 
-    if quick:
+    if options["quick"]:
         return verify_quickly
     if all(path.is_dir() for path in archives):
-        how = Reading(Identities((), ()), limits_of(Limits(), raised), to.progress)
+        how = Reading(Identities((), ()), limits(options), to.progress)
     else:
-        how = reading(to, identities, passphrase_fd, raised)
-    private, claims = places.workspace(workspace), places.claims()
+        how = reading(to, options)
+    private, claims = places.workspace(options["workspace"]), places.claims()
     claims.sweep()
 
     def check(path: Path) -> "Verified":

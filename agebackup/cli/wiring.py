@@ -84,10 +84,10 @@ class Job:
     """One app's run. `alone` where there is no other: its failure then is the command's."""
 
     app: str
-    alone: bool
     flags: CreateFlags
     console: Console
     profile: Profile | None = None
+    alone: bool = True
 
     def prepare(self) -> tuple[Order, Site]:
         """Look everything up that the run needs; raise before anything is written."""
@@ -161,9 +161,9 @@ def jobs(flags: CreateFlags, to: Console) -> Iterator[Job]:
                 f"{printable(str(config.file))} declares no app.", hint="Declare one: [apps.NAME]."
             )
         for profile in profiles:
-            yield Job(profile.name, len(profiles) == 1, flags, to, profile)
+            yield Job(profile.name, flags, to, profile, alone=len(profiles) == 1)
         return
-    yield Job(flags.app or "", True, flags, to)
+    yield Job(flags.app or "", flags, to)
 
 
 def _resolved(profile: Profile, flags: CreateFlags) -> Source:

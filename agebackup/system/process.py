@@ -26,6 +26,9 @@ _PIECE = 1 << 16
 _GRACE, _GRACE_WHEN_STOPPED = 2.0, 0.3
 """Seconds between SIGTERM and SIGKILL for a command that took too long, or at a stop."""
 _PR_SET_PDEATHSIG = 1
+_SETTLED = b" "
+"""A worker's first word: white space, which JSON allows before the outcome."""
+
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
@@ -70,7 +73,10 @@ class Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(writing)
-        return cls(pid, reading)
+        worker = cls(pid, reading)
+        # Until it has closed what it inherited, locks would outlive a parent that is killed now.
+        worker._receive(1)
+        return worker
 
     def result(self, progress: Progress) -> Result:
         """Wait for the child's end and return its result, or raise its error.
@@ -91,7 +97,8 @@ class Worker:
     def kill(self) -> None:
         """End the child now, if it has not ended, and reap it; may be called at any time."""
         if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
             self._reap()
         self._close()
 
@@ -106,8 +113,8 @@ class Worker:
     ) -> None:
         self.kill()
 
-    def _receive(self) -> None:
-        piece = os.read(self._descriptor, 1 << 16)
+    def _receive(self, limit: int = 1 << 16) -> None:
+        piece = os.read(self._descriptor, limit)
         self._received += piece
         if not piece:
             self._close()
@@ -119,7 +126,9 @@ class Worker:
 
     def _reap(self) -> int:
         if self._status is None:
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self._status = 0
+            with suppress(ChildProcessError):  # whoever started us has SIGCHLD ignored
+                self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._status
 
 
@@ -128,6 +137,7 @@ def _work(function: Callable[[], Result], parent: int, writing: int, keep: set[i
     code = 1
     try:
         _settle(parent, keep)
+        os.write(writing, _SETTLED)
         try:
             message = outcome.of_result(function())
         except BaseException as error:  # a panic of pyrage derives from BaseException

@@ -191,12 +191,12 @@ def test_a_signal_at_the_fork_strikes_only_the_parent(tmp_path: Path) -> None:
         """
         heard = []
         signal.signal(signal.SIGTERM, lambda *_: heard.append(os.getpid()))
-        for _ in range(10):
+        for _ in range(3):
             child = os.fork()
             if child == 0:
                 while True:
                     os.kill(os.getppid(), signal.SIGTERM)
-            for _ in range(5):
+            for _ in range(4):
                 with Worker.start(lambda: {"heard": sorted(set(heard))}) as worker:
                     assert worker.result(Progress())["heard"] in ([], [os.getpid()])
             os.kill(child, signal.SIGKILL)

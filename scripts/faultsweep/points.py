@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from faultsweep.calls import Call
@@ -30,13 +30,16 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Which process of a run: "main" (0), a forked worker (1, 2, …), or a thread of either."""
+    """Which process of a run: "main" (0), a forked worker or a thread of main (1, 2, …)."""
 
     kind: str
     number: int = 0
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number}" if self.number else self.kind
+
+
+MAIN = Role("main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,20 @@ class Point:
 
 
 def roles(calls: Iterable[Call]) -> dict[int, Role]:
-    """Return the role of every process in a log, by the order in which they were started."""
+    """Return the role of every process in a log, by the order in which they were started.
+
+    The threads of workers get the role "other": nothing can stop them to strike them alone.
+    """
     found: dict[int, Role] = {}
     workers = threads = 0
     for call in calls:
-        found.setdefault(call.process, Role("main") if not found else Role("thread"))
+        found.setdefault(call.process, Role("other") if found else MAIN)
         if call.name not in FORKING or call.failed:
             continue
         if "CLONE_THREAD" in call.arguments:
-            threads += 1
-            found[int(call.result)] = Role("thread", threads)
+            if found[call.process].kind in ("main", "thread"):
+                threads += 1
+                found[int(call.result)] = Role("thread", threads)
         else:
             workers += 1
             found[int(call.result)] = Role("worker", workers)
@@ -77,18 +84,28 @@ def roles(calls: Iterable[Call]) -> dict[int, Role]:
 def choose(calls: Sequence[Call], directory: str, faults: Iterable[str]) -> list[Point]:
     """Return every point of a fault-free run: each call on `directory` or a pipe, each fault."""
     of = roles(calls)
+    written = {call.descriptor_path for call in calls if call.name in WRITING}
     return [
         Point(of[call.process], call.name, call.number, fault, _shown(call, directory))
         for call in calls
-        if call.number and (directory in _concerns(call) or "<pipe:" in call.arguments)
+        if call.number and (_concerns(call, directory) or "<pipe:" in call.arguments)
         for fault in faults
-        if call.name in FAULTS[fault]
+        if call.name in FAULTS[fault] and of[call.process].kind != "other"
+        if fault.startswith("SIG") or _can_fail(call, fault, written)
     ]
 
 
-def _concerns(call: Call) -> str:
-    # strace names the working directory before an absolute path too; that is no concern of it
-    return " ".join((call.descriptor_path or "", *call.paths))
+def _can_fail(call: Call, fault: str, written: Collection[str | None]) -> bool:
+    """Whether `fault` can come from this very call: only what was written fails at its close."""
+    if call.name == "close":
+        return call.descriptor_path in written
+    return (call.name, fault) != ("openat", "ENOSPC") or "O_CREAT" in call.arguments
+
+
+def _concerns(call: Call, directory: str) -> bool:
+    # not any mention: strace names the working directory before an absolute path too
+    paths = (call.descriptor_path or "", *call.paths)
+    return any(f"{path}/".startswith(f"{directory}/") for path in paths)
 
 
 def _shown(call: Call, directory: str) -> str:

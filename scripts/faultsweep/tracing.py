@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faultsweep.points import CALLS, FORKING, Point
+from faultsweep.points import CALLS, FORKING, MAIN, Point, Role
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 _POLL = 0.002
@@ -42,29 +42,27 @@ class Ended:
 
 def plain(run: Run) -> Ended:
     """Run agebackup without strace."""
-    return _start(run, (), stop_worker=0)
+    return _start(run, ())
 
 
 def recorded(run: Run) -> Ended:
     """Run agebackup, writing every call of it and its children to the log "strace"."""
     names = ",".join(sorted(CALLS | FORKING))
-    return _start(run, (*_strace(run, names), "-f", "-e", "signal=none"), stop_worker=0)
+    return _start(run, (*_strace(run, names), "-f", "-e", "signal=none"))
 
 
 def injected(run: Run, point: Point) -> Ended:
-    """Run agebackup with one fault at the call of one process (or of whichever thread is first)."""
+    """Run agebackup with one fault, which strikes no other process or thread than the point's."""
     is_signal = point.fault.startswith("SIG")
     what = f"signal={point.fault}" if is_signal else f"error={point.fault}"
-    faulty = (
+    strace = (
         *_strace(run, point.call),
         *("-e", f"inject={point.call}:{what}:when={point.number}"),
         *("-e", f"signal={point.fault}" if is_signal else "signal=none"),
     )
-    if point.role.kind == "worker":
-        return _start(
-            run, (), stop_worker=point.role.number, stopped=lambda worker: _attach(faulty, worker)
-        )
-    return _start(run, (*faulty, *(("-f",) if point.role.kind == "thread" else ())), stop_worker=0)
+    if point.role.kind == "main":
+        return _start(run, strace)
+    return _start(run, (), attached=strace, role=point.role)
 
 
 def _strace(run: Run, names: str) -> tuple[str, ...]:
@@ -73,16 +71,14 @@ def _strace(run: Run, names: str) -> tuple[str, ...]:
 
 
 def _start(
-    run: Run,
-    prefix: Sequence[str],
-    *,
-    stop_worker: int,
-    stopped: Callable[[int], "subprocess.Popen[bytes]"] | None = None,
+    run: Run, prefix: Sequence[str], *, attached: Sequence[str] = (), role: Role = MAIN
 ) -> Ended:
     begun, tracer, hung = time.monotonic(), None, False
+    stopped = run.log("stopped")
+    launch = (sys.executable, str(_LAUNCH), role.kind, str(role.number), str(stopped))
     with run.log("out").open("wb") as out, run.log("err").open("wb") as err:
         process = subprocess.Popen(
-            [*prefix, sys.executable, str(_LAUNCH), str(stop_worker), *run.arguments],
+            [*prefix, *launch, *run.arguments],
             cwd=run.directory,
             env=dict(run.environment),
             stdin=subprocess.DEVNULL,
@@ -90,8 +86,8 @@ def _start(
             stderr=err,
             start_new_session=True,
         )
-        if stopped and (worker := _stopped_child(process, begun + run.seconds)):
-            tracer = stopped(worker)
+        if attached:
+            tracer = _attach(attached, process, stopped)
         try:
             code = process.wait(run.seconds)
         except subprocess.TimeoutExpired:
@@ -105,21 +101,22 @@ def _start(
     return Ended(128 - code if code < 0 else code, out_text, err_text, hung, seconds)
 
 
-def _stopped_child(process: "subprocess.Popen[bytes]", deadline: float) -> int | None:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while process.poll() is None and time.monotonic() < deadline:
-        for child in children.read_text().split():
-            if _status(int(child), "State").startswith(("T", "t")):
-                return int(child)
+def _attach(
+    strace: Sequence[str], process: "subprocess.Popen[bytes]", stopped: Path
+) -> "subprocess.Popen[bytes] | None":
+    """Trace the one that says in the file `stopped` that it has stopped, then let it go on."""
+    while not stopped.exists():
+        if process.poll() is not None:
+            return None
         time.sleep(_POLL)
-    return None
-
-
-def _attach(strace: Sequence[str], worker: int) -> "subprocess.Popen[bytes]":
-    tracer = subprocess.Popen([*strace, "-p", str(worker)])
-    while tracer.poll() is None and _status(worker, "TracerPid") in ("0", ""):
+    one = int(stopped.read_text())
+    stopped.unlink()
+    while _status(one, "State")[:1] not in ("T", ""):
         time.sleep(_POLL)
-    os.kill(worker, signal.SIGCONT)
+    tracer = subprocess.Popen([*strace, "-p", str(one)])
+    while tracer.poll() is None and _status(one, "TracerPid") in ("0", ""):
+        time.sleep(_POLL)
+    os.kill(int(_status(one, "Tgid") or one), signal.SIGCONT)
     return tracer
 
 

@@ -160,11 +160,15 @@ def _encrypted(worker: Worker, progress: Progress) -> Encrypted:
 
 def _require_exact_size(descriptor: int, encrypted: Encrypted) -> None:
     size = os.fstat(descriptor).st_size
-    expected = sealed_size(_header(descriptor).length, encrypted.plaintext_bytes)
+    try:
+        expected = sealed_size(_header(descriptor).length, encrypted.plaintext_bytes)
+    except VerificationError:
+        expected = -1
     if not size == expected == encrypted.sealed_bytes:
         raise FailedError(
-            f"The archive has {size} bytes where it must have {expected}.",
-            hint="Nothing was published. The destination loses data: check its disk or share.",
+            f"The destination does not hold what was written: {size} bytes came back, where "
+            f"{encrypted.sealed_bytes} were written.",
+            hint="Nothing was published. Check the destination's disk or share.",
         )
 
 
@@ -179,6 +183,7 @@ def _at_end(pipe: int) -> bool:
 def _require_end(pipe: int, progress: Progress) -> None:
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
+    progress.stop.check()
     while not poll.poll(TICK * 1000):
         progress.stop.check()
     if not _at_end(pipe):

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,10 +114,15 @@ def _sync_below(top: int) -> None:
                 raise
     for _, _, files, folder in os.fwalk(dir_fd=top, topdown=False):
         for name in files:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(name, flags, dir_fd=folder)
-            try:
-                sync_file(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_named(name, folder)
         sync_directory(folder)
+
+
+def _sync_named(name: str, folder: int) -> None:
+    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)

@@ -15,14 +15,14 @@ BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 END = bytes(1024)
 
 
-def header(name: bytes, size: int = 0, **fields: bytes) -> bytes:
+def header(path: bytes, length: int = 0, **fields: bytes) -> bytes:
     """Return a ustar header as agebackup writes it, but for what `fields` replace."""
     layout = {
-        "name": (name, 100),
+        "name": (path, 100),
         "mode": (b"0000600\0", 8),
         "uid": (b"0000000\0", 8),
         "gid": (b"0000000\0", 8),
-        "size": (b"%011o\0" % size, 12),
+        "size": (b"%011o\0" % length, 12),
         "mtime": (b"14540404000\0", 12),
         "checksum": (b" " * 8, 8),
         "kind": (b"0", 1),
@@ -48,9 +48,9 @@ def padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % 512)
 
 
-def member(name: str | bytes, content: bytes = b"", **fields: bytes) -> bytes:
+def member(place: str | bytes, content: bytes = b"", **fields: bytes) -> bytes:
     """Return a member with `content`; what `fields` replace goes into its header."""
-    path = name if isinstance(name, bytes) else name.encode()
+    path = place if isinstance(place, bytes) else place.encode()
     return header(path, len(content), **fields) + padded(content)
 
 
@@ -189,9 +189,9 @@ def lines(files: dict[str, bytes]) -> bytes:
     )
 
 
-def stream_of(members: list[tuple[str, bytes]]) -> bytes:
-    """Return the tar stream of `members`, names being below the top folder."""
-    return filled(b"".join(named(f"{APP}/{name}", content) for name, content in members))
+def stream_of(members: list[tuple[str, bytes]], top: str = APP) -> bytes:
+    """Return the tar stream of `members`, names being below the folder `top`."""
+    return filled(b"".join(named(f"{top}/{name}", content) for name, content in members))
 
 
 def named(path: str, content: bytes) -> bytes:
@@ -212,9 +212,9 @@ def leading() -> bytes:
 
 def inside(hostile: bytes) -> bytes:
     """Return a stream with `hostile` where the payload begins, an honest bag around it."""
-    honest = Bag().stream()
+    honest = b"".join(named(f"{APP}/{name}", content) for name, content in Bag().members())
     at = len(member("app/bagit.txt", BAGIT)) + 1024
-    return honest[:at] + hostile + honest[at:]
+    return filled(honest[:at] + hostile + honest[at:])
 
 
 def replaced(place: str, hostile: bytes) -> bytes:

@@ -172,5 +172,5 @@ def _malformed(block: bytes) -> VerificationError:
     name = printable(block[:_NAME].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
     kind = _KINDS.get(block[156:157])
     if kind and block[257:262] == b"ustar":
-        return VerificationError(f"The archive holds {kind}, {name!r}, which no agebackup wrote.")
+        return VerificationError(f"The archive holds {kind}, {name}, which no agebackup wrote.")
     return VerificationError("The tar stream inside the archive is damaged: a header is malformed.")

@@ -72,10 +72,13 @@ def limited(size: int) -> Iterator[None]:
 
 @contextmanager
 def soon() -> Iterator[None]:
-    """The block, which ends by some fault, ends within half a second."""
+    """The block, which ends by some fault, does so without a wait.
+
+    An idle machine takes a tenth of a second; the rest is room for one that is loaded.
+    """
     begin = monotonic()
     yield
-    assert monotonic() - begin < 0.5
+    assert monotonic() - begin < 5
 
 
 def content_of(descriptor: int) -> bytes:

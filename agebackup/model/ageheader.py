@@ -52,6 +52,11 @@ class Header:
     stanzas: tuple[str, ...]
     work_factor: int | None = None
 
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The kinds without the noise that pyrage adds, which calls itself "...-grease"."""
+        return tuple(kind for kind in self.stanzas if not kind.endswith("-grease"))
+
 
 def parse(prefix: bytes) -> Header:
     """Return the header at the beginning of `prefix`.

@@ -65,7 +65,7 @@ def _read(path: Path, look: Callable[[os.stat_result], None] | None = None) -> b
 def _unreadable(name: str, role: str, error: OSError) -> UsageError:
     if holds_secret(name):
         return UsageError(
-            f"A secret key was given where the name of a {role} belongs.",
+            "A secret key was given where the name of a file belongs.",
             hint=f"{EXPOSED}Keep a private key in a file and give the file's name.",
         )
     if error.errno == errno.ENOENT:

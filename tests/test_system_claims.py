@@ -124,10 +124,6 @@ def test_only_our_own_names_can_be_claimed(here: Path) -> None:
         pytest.fail("no such claim")
 
 
-def _another_file(path: Path) -> None:
-    path.write_text("somebody else's")
-
-
 def _another_directory(path: Path) -> None:
     path.mkdir()
     (path / "file").write_text("somebody else's")
@@ -138,7 +134,7 @@ def _a_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", [None, 1])
-@pytest.mark.parametrize("prepare", [_another_file, _another_directory, _a_link])
+@pytest.mark.parametrize("prepare", [_another_directory, _a_link])
 def test_what_is_not_ours_stays(
     here: Path, prepare: Callable[[Path], None], made: int | None
 ) -> None:
@@ -150,6 +146,15 @@ def test_what_is_not_ours_stays(
     assert os.path.lexists(path)
     assert (here / "precious" / "file").read_text() == "precious"
     assert not os.listdir(here / STATE)
+
+
+def test_a_draft_on_a_drive_that_numbers_anew_is_removed(here: Path) -> None:
+    """A half archive on a FAT stick is removed although its inode changed with the mount."""
+    path = here / "work" / temporary_name()
+    path.write_text("half")
+    written(here, path=str(path), made=1)
+    assert len(Claims(here / STATE).sweep()) == 1
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
@@ -261,6 +266,19 @@ def test_a_torn_claim_does_no_harm(
     assert not os.listdir(here / STATE)
 
 
+@pytest.mark.parametrize("path", ["precious", 3, None, ["a"], "\0"])
+def test_a_claim_on_anything_else_is_none(here: Path, path: object) -> None:
+    """A claim file that names what was never ours has no effect, whoever wrote it."""
+    if path == "precious":
+        path = str(here / "precious")
+    made = (here / "precious").stat().st_ino
+    (here / STATE).mkdir(parents=True)
+    record = {"path": path, "folder": here.stat().st_ino, "made": made}
+    (here / STATE / "0123456789abcdef.json").write_text(json.dumps(record) + "\n[1]\n{}\n")
+    assert Claims(here / STATE).sweep() == ()
+    assert (here / "precious" / "file").exists()
+
+
 def test_no_claims_no_sweep(tmp_path: Path) -> None:
     """The very first run sweeps nothing and makes nothing."""
     assert Claims(tmp_path / "state").sweep() == ()
@@ -323,7 +341,7 @@ def test_a_swap_that_was_half_done_is_finished(tmp_path: Path) -> None:
     swap.new.rename(swap.staging)
     swap.old.rename(swap.kept)
     (words,) = Claims(tmp_path / STATE).sweep()
-    assert words.startswith("Finished a restore") and str(swap.kept) in words
+    assert "is complete" in words and str(swap.kept) in words
     assert swap.found() == {"target": "new", "kept": "old"}
     assert not os.listdir(tmp_path / STATE)
 
@@ -336,6 +354,18 @@ def test_a_swap_that_was_done_keeps_the_old_state(tmp_path: Path) -> None:
     (words,) = Claims(tmp_path / STATE).sweep()
     assert str(swap.kept) in words
     assert swap.found() == {"target": "new", "kept": "old"}
+    assert not os.listdir(tmp_path / STATE)
+
+
+def test_a_swap_that_is_history_is_forgotten(tmp_path: Path) -> None:
+    """Where nothing temporary is left of a swap, both states are left in peace."""
+    swap = Swap(tmp_path)
+    swap.new.rename(tmp_path / "elsewhere")
+    swap.old.rename(swap.kept)
+    swap.target.mkdir()
+    (swap.target / "file").write_text("later")
+    assert Claims(tmp_path / STATE).sweep() == ()
+    assert swap.found() == {"target": "later", "kept": "old"}
     assert not os.listdir(tmp_path / STATE)
 
 

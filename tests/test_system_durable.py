@@ -473,6 +473,20 @@ def test_a_failed_swap_puts_the_old_state_back(tmp_path: Path) -> None:
         assert not leftovers(here)
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_a_parent_that_cannot_be_synced_undoes_the_swap(tmp_path: Path, *, old: bool) -> None:
+    """Where the disk fails to keep the new names, the old state is put back in its place."""
+    here = tmp_path / "here"
+    fresh(here, old=old)
+    made = [call for call in calls(PLACE, here) if call.startswith("fsync")]
+    fresh(here, old=old)
+    done = run(PLACE, here, under=fault(f"fsync:error=EIO:when={len(made)}"))
+    assert done.stdout.startswith("FailedError The disk of"), done
+    assert state(here / "target") == ("old" if old else None)
+    assert state(here / "target.pre_restore") is None
+    assert not leftovers(here)
+
+
 def test_a_taken_name_for_the_old_state_is_refused(tmp_path: Path, claims: Claims) -> None:
     """An older kept state is never overwritten by the next one."""
     fresh(tmp_path, old=True)

@@ -2,43 +2,22 @@
 
 A claim is a small file in the state directory, locked by the living run, that names one temporary
 file or directory before it is made. Whoever can take the lock knows that the run is dead and may
-clean up after it. What is removed must carry one of our random names and be the very thing that
-was made (by its inode number; device numbers may change at a reboot), so that nothing of anybody
-else's, the old state that a restore keeps least of all, can be taken for leftovers.
+clean up after it.
 """
 
-import errno
 import fcntl
 import json
 import os
 import secrets
-import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from agebackup.errors import printable
-from agebackup.system.durable import TEMPORARY_NAME, rename_new
+from agebackup.system.durable import TEMPORARY_NAME
+from agebackup.system.leftovers import Record, Settled, inode, settle
 from agebackup.system.streams import write_all
-from agebackup.system.syncing import explained, sync_directory, sync_file, sync_path
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a claim file says. Numbers are inodes.
-
-    `made` is None until the thing was made. With `target` and `kept` a swap is under way: the
-    thing becomes `target`, which was `old` and becomes `kept`.
-    """
-
-    path: str
-    folder: int | None
-    made: int | None = None
-    target: str | None = None
-    kept: str | None = None
-    old: int | None = None
+from agebackup.system.syncing import explained, sync_file, sync_path
 
 
 class Claim:
@@ -110,14 +89,14 @@ class Claims:
         with explained(self._directory):
             file, descriptor = self._new_file()
         try:
-            claim = Claim(file, descriptor, Record(str(absolute), _inode(absolute.parent)))
+            claim = Claim(file, descriptor, Record(str(absolute), inode(absolute.parent)))
             try:
                 claim.write(claim.record)
                 with explained(self._directory):
                     sync_path(self._directory)
                 yield claim
             finally:
-                if claim.released or _settle(claim.record).done:
+                if claim.released or settle(claim.record).done:
                     with suppress(OSError):
                         os.unlink(file)
         finally:
@@ -166,7 +145,7 @@ def _sweep_one(file: Path) -> str:
         if not _lock(descriptor):
             return ""
         record = _last_record(descriptor)
-        settled = _settle(record) if record else _Settled(done=True)
+        settled = settle(record) if record else Settled(done=True)
         if settled.done:
             os.unlink(file)
         return settled.words
@@ -175,114 +154,15 @@ def _sweep_one(file: Path) -> str:
 
 
 def _last_record(descriptor: int) -> Record | None:
-    """Return what the last whole line says; None where the run died before it made anything."""
+    """Return what the last whole line says; None where the run died before it made anything.
+
+    A claim on a name that is not ours is none, whoever wrote it.
+    """
     content = os.pread(descriptor, 1 << 20, 0)
     known = {field.name for field in fields(Record)}
     for line in reversed(content.split(b"\n")[:-1]):
         with suppress(ValueError, TypeError, AttributeError):
-            return Record(**{k: v for k, v in json.loads(line).items() if k in known})
+            record = Record(**{k: v for k, v in json.loads(line).items() if k in known})
+            if TEMPORARY_NAME.fullmatch(Path(record.path).name):
+                return record
     return None
-
-
-@dataclass(frozen=True)
-class _Settled:
-    """What became of a claim: `done` when nothing is left to do, `words` for the person."""
-
-    done: bool
-    words: str = ""
-
-
-def _settle(record: Record) -> _Settled:
-    try:
-        if record.target is None or record.kept is None:
-            return _settle_leftover(Path(record.path), record)
-        return _settle_swap(record, Path(record.target), Path(record.kept))
-    except (OSError, RecursionError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return _Settled(False, f"{printable(record.path)} is left over; removing it failed: {why}.")
-
-
-def _settle_leftover(path: Path, record: Record) -> _Settled:
-    try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return _Settled(False)
-    try:
-        # Another inode: a drive that is not mounted now. What was left on it may come back.
-        done = os.fstat(folder).st_ino == record.folder
-        if not _removed(path.name, folder, record.made):
-            return _Settled(done)
-        sync_directory(folder)
-    finally:
-        os.close(folder)
-    return _Settled(True, f"Removed {printable(str(path))}, left by a run that was cut off.")
-
-
-def _removed(name: str, folder: int, made: int | None) -> bool:
-    try:
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    if made is None:
-        return _removed_empty(name, folder, status)
-    if status.st_ino != made:
-        return False
-    if stat.S_ISDIR(status.st_mode):
-        shutil.rmtree(name, dir_fd=folder)
-    else:
-        os.unlink(name, dir_fd=folder)
-    return True
-
-
-def _removed_empty(name: str, folder: int, status: os.stat_result) -> bool:
-    """Remove what was perhaps made, but never recorded: it can only be empty."""
-    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
-        os.unlink(name, dir_fd=folder)
-        return True
-    try:
-        os.rmdir(name, dir_fd=folder)
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
-            return False
-        raise
-    return True
-
-
-def _settle_swap(record: Record, target: Path, kept: Path) -> _Settled:
-    """Bring a swap that was cut off to its end, or undo it where nothing had happened yet.
-
-    Both states are known by their inodes. The new one is removed only while the old one is seen
-    in its own place.
-    """
-    staging = Path(record.path)
-    new, old = record.made, record.old
-    found = {path: _inode(path) for path in (staging, target, kept)}
-    shown = printable(str(target))
-    if found[target] == new:
-        state = f"; the state before it is {printable(str(kept))}" if found[kept] == old else ""
-        return _Settled(True, f"{shown} holds the restored state{state}.")
-    if found[target] == old:
-        place = kept if found[kept] == new else staging
-        return _settle_leftover(place, record)
-    if found[target] is None and found[staging] == new and found[kept] == old:
-        rename_new(staging, target)
-        sync_path(target.parent)
-        return _Settled(
-            True,
-            f"Finished a restore that was cut off: {shown} holds the restored state, "
-            f"{printable(str(kept))} the state before it.",
-        )
-    if _inode(target.parent) != record.folder:
-        return _Settled(False)
-    return _Settled(
-        False,
-        f"A restore of {shown} was cut off. Look at {printable(str(staging))} and "
-        f"{printable(str(kept))}; agebackup touches neither.",
-    )
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return None

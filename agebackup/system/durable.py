@@ -224,12 +224,20 @@ def place_directory(staging: "Claim", target: Path, kept: Path | None) -> None:
     `FailedError` where the disk refuses, and then the target is as it was.
     """
     with explained(target.parent):
-        if not _replace_empty(staging.path, target):
+        swapped = not _replace_empty(staging.path, target)
+        if swapped:
             if kept is None:
                 raise _refused(target, "is not empty")
             staging.journal_swap(target, kept)
             _keep_and_replace(staging.path, target, kept)
-        sync_path(target.parent)
+        try:
+            sync_path(target.parent)
+        except OSError:
+            with suppress(OSError):
+                rename_new(target, staging.path)
+                if swapped and kept is not None:
+                    rename_new(kept, target)
+            raise
         staging.release()
 
 

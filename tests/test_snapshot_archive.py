@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import PLACES
 
 from agebackup.errors import FailedError, StoppedError, VerificationError
 from agebackup.model.limits import Limits
-from agebackup.model.names import uncarriable
 from agebackup.model.ustar import (
     EXECUTABLE,
     PLAIN,
@@ -25,16 +25,11 @@ from agebackup.model.ustar import (
     long_name_size,
 )
 from agebackup.snapshot.archive import TarReader
-from agebackup.snapshot.places import misplaced
 from agebackup.snapshot.tar_writer import FileChangedError, TarWriter
 from agebackup.system.progress import Progress
 
 EDGES = (0, 1, 511, 512, 513, 65535, 65536, 65537, 524288, 524289, 1048575, 1048576, 1048577)
 TARS = {"GNU tar": ["tar", "xf"], "bsdtar": ["bsdtar", "xf"], "busybox": ["busybox", "tar", "xf"]}
-NAMES = st.lists(
-    st.text(min_size=1, max_size=70).filter(lambda part: "/" not in part), min_size=1, max_size=8
-).map("/".join)
-PLACES = NAMES.filter(lambda name: not uncarriable(name) and not misplaced(name))
 
 
 class Writing:

@@ -1,6 +1,7 @@
 """The command `agebackup`: finds the subcommand, runs it, and turns its end into an exit code."""
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Any
@@ -64,9 +65,20 @@ def cli() -> None:
     """
 
 
+def insist_on_utf8() -> None:
+    """Start anew in Python's UTF-8 mode where the locale would make other names of file names.
+
+    Python does so by itself for LANG=C, but not for ISO-8859-1 and its kin.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        words = [sys.executable, "-X", "utf8", "-m", "agebackup", *sys.argv[1:]]
+        os.execv(sys.executable, [os.fsencode(word) for word in words])
+
+
 def main() -> None:
     """Run the command line of this process and exit with its code."""
     fill_standard_descriptors()
+    insist_on_utf8()
     prepare_streams()
     settings = Settings()
     listen(settings.stop)

@@ -25,6 +25,8 @@ class Reporter(Progress):
 class TerminalReporter(Reporter):
     """One line on stderr that is drawn again and again, and cleared at the end."""
 
+    shows_totals = True
+
     def __init__(self, stop: Stop, output: Output) -> None:
         super().__init__(stop, output)
         self._name = ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from agebackup.model.manifest import MAX_RECORDED_SKIPS, TreeRecord
 from agebackup.model.names import named_digest, printable
 from agebackup.model.source import Skipped, TreeSource
+from agebackup.operations.order import Attempt
 from agebackup.operations.references import References
 from agebackup.snapshot.attachments import (
     EmptyDirectory,
@@ -15,7 +16,6 @@ from agebackup.snapshot.attachments import (
     stable_copy,
 )
 from agebackup.snapshot.bag import BagWriter, FileChangedError
-from agebackup.system.progress import Progress
 
 
 @dataclass
@@ -57,14 +57,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Carrier:
-    """Carries trees into `bag`. Places in `volatile` changed under an earlier attempt."""
+    """Carries trees into `bag`; `private` is where files that keep changing are copied to."""
 
     bag: BagWriter
     rules: ScanRules
     references: References
-    volatile: frozenset[str]
+    attempt: Attempt
     private: Path
-    progress: Progress
 
     def carry(self, tree: TreeSource) -> Account:
         """Write the files of `tree` into the bag and return the account of them.
@@ -72,7 +71,7 @@ class Carrier:
         A file that changed while it was read is in `changed`; the attempt is then worthless.
         """
         account = Account()
-        for found in scan(tree, self.rules, self.progress):
+        for found in scan(tree, self.rules, self.attempt.progress):
             if isinstance(found, FoundFile):
                 self._carry_file(tree, found, account)
             elif isinstance(found, EmptyDirectory):
@@ -83,7 +82,7 @@ class Carrier:
 
     def _carry_file(self, tree: TreeSource, found: FoundFile, account: Account) -> None:
         try:
-            if found.place in self.volatile:
+            if found.place in self.attempt.volatile:
                 digest = self._carry_copy(found, account)
             else:
                 written = self.bag.add_file(found.place, found.descriptor, found.status)
@@ -107,7 +106,7 @@ class Carrier:
                 account.problems.append(f"content differs from the hash in its name: {shown}")
 
     def _carry_copy(self, found: FoundFile, account: Account) -> bytes | None:
-        copy = stable_copy(found, self.private, self.progress)
+        copy = stable_copy(found, self.private, self.attempt.progress)
         if isinstance(copy, Skipped):
             account.skip(copy)
             return None

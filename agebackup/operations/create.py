@@ -7,15 +7,15 @@ which a database names existed when its turn came.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agebackup.errors import AgebackupError, FailedError
+from agebackup.errors import AgebackupError, FailedError, printable
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.memory import remember, vanished
-from agebackup.operations.order import Hook, Order, Site
+from agebackup.operations.order import Attempt, Hook, Order, Site
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import FilesChangedError, write_snapshot
@@ -84,10 +84,10 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
         for line in site.claims.sweep():
             progress.warn(line)
         guard_places(order.source, site.destination, site.workspace)
-        guard_space(order.source, site.destination.path, site.workspace, progress)
+        attempt = Attempt(order, site, progress, guard_space(order.source, site, progress))
         gone = vanished(site.memory_file, order.source)
         with Pause(order, progress) as pause:
-            manifest, size = _attempts(order, site, pause)
+            manifest, size = _attempts(attempt, pause)
         noted = remember(site.memory_file, order.source, site.claims)
         warnings = (*gone, *noted, *_leave_note(site))
     name = site.destination.published_name(manifest.archive)
@@ -104,30 +104,27 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     )
 
 
-def _attempts(order: Order, site: Site, pause: Pause) -> tuple[Manifest, int]:
-    volatile: frozenset[str] = frozenset()
+def _attempts(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
     for _ in range(ATTEMPTS):
         try:
-            return _attempt(order, site, volatile, pause)
+            return _publish(attempt, pause)
         except FilesChangedError as changed:
-            volatile |= changed.places
+            attempt = replace(attempt, volatile=attempt.volatile | changed.places)
     raise FailedError(
         "New files kept changing while they were read, in every attempt.",
         hint="Pause what writes them (prepare and finish in the config), or exclude them.",
-        details=sorted(volatile)[:20],
+        details=sorted(map(printable, attempt.volatile))[:20],
     )
 
 
-def _attempt(
-    order: Order, site: Site, volatile: frozenset[str], pause: Pause
-) -> tuple[Manifest, int]:
-    progress = pause.progress
+def _publish(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
+    order, site, progress = attempt.order, attempt.site, attempt.progress
     recipients, throwaway = order.recipients, None
     if order.proof:
         recipients, throwaway = recipients.with_throwaway()
     with site.destination.publication(str(order.name), site.claims) as draft:
         with sealing(draft.descriptor, recipients, level=order.level, progress=progress) as seal:
-            manifest = write_snapshot(order, site, seal.plaintext, volatile, progress)
+            manifest = write_snapshot(attempt, seal.plaintext)
         pause.end()
         if throwaway is not None:
             prove(draft, throwaway, manifest, progress)

@@ -7,16 +7,18 @@ from agebackup.destinations.folder import Folder
 from agebackup.errors import FailedError, RefusedError
 from agebackup.model.names import printable
 from agebackup.model.source import Source
+from agebackup.operations.order import Site
 from agebackup.snapshot.attachments import measure
 from agebackup.snapshot.database import estimated_bytes
 from agebackup.system.mounts import contains
 from agebackup.system.progress import Progress
-from agebackup.system.workspace import free_bytes
+from agebackup.system.workspace import free_bytes, used_bytes
 
 OVERHEAD = 1.02
 """Headers, padding, hashes and age's tags beside the content; small files cost more (MEMBER)."""
 MEMBER = 1024
 TAG_FILES = 16
+ROOM = 1 << 30
 
 
 def guard_places(source: Source, destination: Folder, workspace: Path) -> None:
@@ -72,24 +74,46 @@ def expected_bytes(source: Source, progress: Progress) -> tuple[int, int, int]:
     return databases, trees, files
 
 
-def guard_space(source: Source, destination: Path, workspace: Path, progress: Progress) -> None:
+def guard_space(source: Source, site: Site, progress: Progress) -> int | None:
     """Raise `FailedError` with both figures where the copies or the archive would not fit.
 
-    A mount that reports no blocks at all (some network file systems) is not judged.
+    Returns how many bytes the archive may take, None where it was not measured: a destination
+    with more free space than the sources' disks hold at all is large enough, and looking at a
+    hundred thousand files takes half a second. A mount that reports no blocks is not judged.
     """
-    databases, trees, files = expected_bytes(source, progress)
+    destination, workspace = site.destination.path, site.workspace
+    copies = estimated_bytes(source.databases)
+    _require_space("the private copies", workspace, copies)
+    free = free_bytes(destination)
+    if free is None:
+        progress.warn(f"{printable(str(destination))} does not say how much space is free.")
+    if not progress.shows_totals and (free is None or _plenty(source, free)):
+        return None
+    _, trees, files = expected_bytes(source, progress)
     members = files + len(source.databases) + TAG_FILES
-    archive = int((databases + trees) * OVERHEAD) + members * MEMBER
-    wanted = [("the archive", destination, archive), ("the private copies", workspace, databases)]
+    archive = int((copies + trees) * OVERHEAD) + members * MEMBER
     if os.stat(destination).st_dev == os.stat(workspace).st_dev:
-        wanted = [("the archive and the private copies", destination, archive + databases)]
-    for what, place, needed in wanted:
-        free = free_bytes(place)
-        if free is None:
-            progress.warn(f"{printable(str(place))} does not say how much space is free.")
-        elif free < needed:
-            raise FailedError(
-                f"There is too little space in {printable(str(place))}: "
-                f"{what} may take {needed:,} bytes, {free:,} are free.",
-                hint="Free some space, or name another --workspace or destination.",
-            )
+        _require_space("the archive and the private copies", destination, archive + copies)
+    else:
+        _require_space("the archive", destination, archive)
+    return archive
+
+
+def _plenty(source: Source, free: int) -> bool:
+    held = 0
+    for device in {os.stat(tree.path).st_dev: tree.path for tree in source.trees}.values():
+        used = used_bytes(device)
+        if used is None:
+            return False
+        held += used
+    return free > OVERHEAD * (held + 2 * estimated_bytes(source.databases)) + ROOM
+
+
+def _require_space(what: str, place: Path, needed: int) -> None:
+    free = free_bytes(place)
+    if free is not None and free < needed:
+        raise FailedError(
+            f"There is too little space in {printable(str(place))}: "
+            f"{what} may take {needed:,} bytes, {free:,} are free.",
+            hint="Free some space, or name another --workspace or destination.",
+        )

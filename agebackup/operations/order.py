@@ -9,6 +9,7 @@ from agebackup.model.names import ArchiveName
 from agebackup.model.source import Labels, Source
 from agebackup.snapshot.keys import Recipients
 from agebackup.system.claims import Claims
+from agebackup.system.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,18 @@ class Site:
     claims: Claims
     lock_seconds: float = 30.0
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at an archive. `expected` is about how many bytes it will have, if known.
+
+    `volatile` are places of files that changed under an earlier attempt: these are copied
+    privately before they are carried.
+    """
+
+    order: Order
+    site: Site
+    progress: Progress
+    expected: int | None = None
+    volatile: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, enc
 from agebackup.model.names import printable
 from agebackup.model.recovery import recover_text
 from agebackup.operations.carrying import Carrier
-from agebackup.operations.order import Order, Site
+from agebackup.operations.order import Attempt, Order
 from agebackup.operations.recording import Answers, bag_info, database_record, manifest_of
 from agebackup.operations.references import References, tree_places
 from agebackup.snapshot.attachments import ScanRules
@@ -31,14 +31,12 @@ class FilesChangedError(AgebackupError):
         self.places = places
 
 
-def write_snapshot(
-    order: Order, site: Site, plaintext: int, volatile: frozenset[str], progress: Progress
-) -> Manifest:
-    """Write the bag of `order` into the descriptor `plaintext`; return its manifest.
+def write_snapshot(attempt: Attempt, plaintext: int) -> Manifest:
+    """Write the bag that `attempt` asks for into the descriptor `plaintext`; return its manifest.
 
-    `volatile` are places of files that changed under an earlier attempt: these are copied
-    privately first. Raises `FilesChangedError` where another attempt is worth it.
+    Raises `FilesChangedError` where another attempt is worth it.
     """
+    order, site, progress = attempt.order, attempt.site, attempt.progress
     source = order.source
     with private_directory(site.workspace, site.claims, prefix="create") as private:
         progress.phase("copying databases", None)
@@ -55,20 +53,20 @@ def write_snapshot(
             bag = BagWriter(plaintext, source.app, mtime=seconds, progress=progress)
             inodes = (identity for copy in copies for identity in copy.files)
             rules = ScanRules.of(source, inodes)
-            carrier = Carrier(bag, rules, references, volatile, private, progress)
+            carrier = Carrier(bag, rules, references, attempt, private)
             with _examinations(copies, progress) as facts:
-                return _write_bag(order, carrier, copies, answers, facts)
+                return _write_bag(carrier, copies, answers, facts)
 
 
 def _write_bag(
-    order: Order,
     carrier: Carrier,
     copies: Sequence[DatabaseCopy],
     answers: Sequence[Answers],
     facts: Sequence["Future[DatabaseFacts]"],
 ) -> Manifest:
-    source, bag = order.source, carrier.bag
-    carrier.progress.phase("writing the archive", None)
+    order, bag = carrier.attempt.order, carrier.bag
+    source = order.source
+    carrier.attempt.progress.phase("writing the archive", carrier.attempt.expected)
     bag.add_leading(_recover(order))
     files = [
         bag.add_file(copy.source.place, copy.descriptor, os.fstat(copy.descriptor))

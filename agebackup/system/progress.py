@@ -30,6 +30,9 @@ class Stop:
 class Progress:
     """The null reporter: shows nothing, but does notice the wish to stop."""
 
+    shows_totals = False
+    """Whether it is worth the time to measure beforehand how much there is to do."""
+
     def __init__(self, stop: Stop | None = None) -> None:
         self.stop = stop or Stop()
 

@@ -47,6 +47,15 @@ def free_bytes(path: Path) -> int | None:
     return status.f_bavail * status.f_frsize if status.f_blocks else None
 
 
+def used_bytes(path: Path) -> int | None:
+    """Return how many bytes are in use on the file system of `path`; None where it does not say.
+
+    No tree on it takes more, but for sparse files and links. Raises OSError.
+    """
+    status = os.statvfs(path)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize if status.f_blocks else None
+
+
 def is_tmpfs(path: Path) -> bool:
     """Return whether `path` lies in memory, and with swap perhaps on a disk in plaintext.
 

@@ -29,7 +29,8 @@ class Account:
     skipped_count: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     empty_directories: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    misnamed: list[str] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
 
     def skip(self, skipped: Skipped) -> None:
@@ -38,7 +39,7 @@ class Account:
         if len(self.skipped) < MAX_RECORDED_SKIPS:
             self.skipped.append(skipped)
         if skipped.lost:
-            self.problems.append(f"{printable(skipped.path)}: {skipped.reason}")
+            self.lost.append(f"{printable(skipped.path)}: {skipped.reason}")
 
     def record(self, tree: TreeSource, references: References) -> TreeRecord:
         """Return the manifest's record of `tree`."""
@@ -103,7 +104,7 @@ class Carrier:
             named = named_digest(found.place.removeprefix(tree.place + "/"), 64)
             if named is not None and named != digest.hex():
                 shown = printable(found.place.removeprefix("data/"))
-                account.problems.append(f"content differs from the hash in its name: {shown}")
+                account.misnamed.append(f"content differs from the hash in its name: {shown}")
 
     def _carry_copy(self, found: FoundFile, account: Account) -> bytes | None:
         copy = stable_copy(found, self.private, self.attempt.progress)

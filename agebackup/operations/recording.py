@@ -66,6 +66,8 @@ def manifest_of(
     """Return the manifest of the payload that `bag` has taken in."""
     source, labels = order.source, order.labels
     skipped = [one for account in accounts for one in account.skipped]
+    missing = [line for account in accounts for line in account.misnamed]
+    missing += references.problems()
     roles = {tree.role for tree in source.trees}
     return Manifest(
         format=FORMAT,
@@ -80,7 +82,7 @@ def manifest_of(
         versions=msgspec.structs.replace(order.versions, app=labels.app_version),
         host=order.host,
         consistency=source.consistency,
-        complete=not references.problems() and not any(a.problems for a in accounts),
+        complete=not missing and not any(account.lost for account in accounts),
         proof="before-publishing" if order.proof else "none",
         payload_files=bag.files,
         payload_bytes=bag.bytes,
@@ -97,7 +99,7 @@ def manifest_of(
             for one in skipped[:MAX_RECORDED_SKIPS]
         ],
         skipped_count=sum(account.skipped_count for account in accounts),
-        missing=references.problems()[:MAX_RECORDED_SKIPS],
+        missing=missing[:MAX_RECORDED_SKIPS],
         empty_directories=[path for a in accounts for path in a.empty_directories],
         clashing_names=bag.clashing_names,
     )

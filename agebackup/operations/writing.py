@@ -76,7 +76,7 @@ def _write_bag(
     changed = frozenset().union(*(account.changed for account in accounts))
     if changed:
         raise FilesChangedError(changed)
-    problems = [line for account in accounts for line in account.problems]
+    problems = [line for account in accounts for line in (*account.lost, *account.misnamed)]
     problems += carrier.references.problems()
     if problems and not source.allow_missing:
         raise _incomplete(problems)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from agebackup.errors import AgebackupError, BusyError, FailedError
 from agebackup.snapshot.inspection import tolerant
-from agebackup.snapshot.live import LiveDatabase
+from agebackup.snapshot.live import LiveDatabase, unlockable
 from agebackup.snapshot.soundness import UNREADABLE, said
 
 
@@ -72,11 +72,7 @@ def complaint(live: LiveDatabase, error: BaseException) -> AgebackupError:
             hint="Start the application, or open the database with sqlite3: that rolls it back.",
         )
     if name == "SQLITE_READONLY":
-        return FailedError(
-            f"The database {live.shown} may not be written by this user, so it cannot be locked "
-            "for the instant that all the databases shall show together.",
-            hint="Run as its owner, or with --consistency per-database.",
-        )
+        return unlockable(live)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return FailedError(
             f"The database {live.shown} cannot be read by this user: {text}.",
@@ -87,7 +83,12 @@ def complaint(live: LiveDatabase, error: BaseException) -> AgebackupError:
             f"The database {live.shown} is encrypted or damaged: {text}.",
             hint="SQLite cannot copy a database consistently without its key.",
         )
-    if name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE"):
+    if name.startswith("SQLITE_IOERR"):
+        return FailedError(
+            f"The database {live.shown} cannot be read, or its private copy not written: {text}.",
+            hint="The disk of one of the two may be failing, or a quota reached.",
+        )
+    if name == "SQLITE_FULL":
         return FailedError(
             f"There is no room for the private copy of the database {live.shown}: {text}.",
             hint="Free some space, or name another --workspace.",

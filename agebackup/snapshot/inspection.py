@@ -24,14 +24,21 @@ MAX_ROWS = 20_000_000
 _CACHE_KIB = 24_000
 _SHOWN_SQL = 300
 _SMALLEST_LENGTH_LIMIT, _LARGEST_LENGTH_LIMIT = 1 << 20, 1_000_000_000
-_ASKED = frozenset({"application_id", "encoding", "page_size", "user_version"})
-_ASKED_OF_SOMETHING = frozenset(
-    {
-        *("cache_size", "foreign_key_check", "ignore_check_constraints", "index_list"),
-        *("integrity_check", "quick_check", "table_info"),
-    }
-)
+_CHECKS = frozenset({"foreign_key_check", "integrity_check", "quick_check"})
+_ASKED = _CHECKS | {
+    "application_id",
+    "data_version",
+    "encoding",
+    "page_count",
+    "page_size",
+    "user_version",
+}
+_ASKED_OF_SOMETHING = _CHECKS | {
+    *("cache_size", "ignore_check_constraints", "index_list", "table_info"),
+}
 _HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+_WRITES_THAT_FAIL = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
+"""Full-text and R-tree tables compile them merely to be read; run, they meet a read-only file."""
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 
 
@@ -103,9 +110,11 @@ def tolerant(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def _permit(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+def _permit(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
     allowed = action in _HARMLESS
-    if action == sqlite3.SQLITE_FUNCTION:
+    if action in _WRITES_THAT_FAIL:
+        allowed = rest[0] == "main"
+    elif action == sqlite3.SQLITE_FUNCTION:
         allowed = (second or "").lower() not in _FORBIDDEN_FUNCTIONS
     elif action == sqlite3.SQLITE_PRAGMA:
         pragma = (first or "").lower()
@@ -188,6 +197,8 @@ def _facts(connection: sqlite3.Connection) -> DatabaseFacts:
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     problems, unchecked = problems_of(connection, "integrity_check")
     try:
+        if not _integer(connection, "PRAGMA page_count"):
+            problems = problems or ("the file is too short to be a database",)
         tables = _ordinary_tables(connection)
         return DatabaseFacts(
             problems=problems,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agebackup.snapshot.background import Task
 from agebackup.snapshot.connecting import HeldElsewhereError, busy, connect, explained
-from agebackup.snapshot.live import LiveDatabase
+from agebackup.snapshot.live import LiveDatabase, require_lockable
 from agebackup.snapshot.rowids import Marks, renumberable_tables, rowid_marks
 from agebackup.snapshot.soundness import problems_of
 from agebackup.snapshot.vacuum import Vacuum
@@ -173,6 +173,8 @@ def _data_version(held: Held, watch: sqlite3.Connection) -> int:
 def _lockers(held: Sequence[Held]) -> Iterator[dict[Held, sqlite3.Connection]]:
     """Yield a connection that can lock for each of `held`, in the order of their real paths."""
     with ExitStack() as stack:
+        for one in held:
+            require_lockable(one.live)
         yield {
             one: stack.enter_context(closing(connect(one.live, "rw")))
             for one in sorted(held, key=lambda one: one.live.path)

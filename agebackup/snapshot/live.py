@@ -144,6 +144,22 @@ def _require_own_wal(live: LiveDatabase, owner: int) -> None:
             )
 
 
+def require_lockable(live: LiveDatabase) -> None:
+    """Raise `FailedError` where this user may not write: `BEGIN IMMEDIATE` would lock nothing
+    there and say nothing (sqlite3BeginTransaction in SQLite)."""
+    if not os.access(live.path, os.W_OK):
+        raise unlockable(live)
+
+
+def unlockable(live: LiveDatabase) -> FailedError:
+    """Return the refusal of a database that cannot be locked."""
+    return FailedError(
+        f"The database {live.shown} may not be written by this user, so it cannot be locked "
+        "for the instant that all the databases shall show together.",
+        hint="Run as its owner, or with --consistency per-database.",
+    )
+
+
 def require_unreplaced(live: LiveDatabase) -> None:
     """Raise `FailedError` where the path leads to another file than the one that was opened."""
     try:

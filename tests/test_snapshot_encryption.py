@@ -165,6 +165,7 @@ def encrypted_within(
         return True
 
 
+@pytest.mark.linux
 def test_a_full_device_is_said_to_be_full(recipients: Recipients) -> None:
     """ENOSPC comes out as ENOSPC, at sizes where pyrage alone would call it success."""
     with open("/dev/full", "wb", buffering=0) as full:
@@ -307,6 +308,13 @@ def test_a_disk_full_while_decrypting_is_an_error(
                         assert raised.value.errno == errno.EFBIG
 
     in_worker(sweep)
+
+
+@pytest.mark.linux
+def test_a_full_device_while_decrypting_is_said_to_be_full(
+    recipients: Recipients, identities: Identities
+) -> None:
+    """ENOSPC comes out as ENOSPC on the way out of an archive, too."""
     data = sealed(bytes(100), recipients)
     with open("/dev/full", "wb", buffering=0) as full, file(data) as source:
         with pytest.raises(OSError) as raised:

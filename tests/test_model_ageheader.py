@@ -82,7 +82,7 @@ def test_the_header_of_pyrage_is_measured_with_its_noise() -> None:
     st.sampled_from([*b"\n\r -=Ay/+\x00\x7f\xc3>x"]),
     st.integers(0, 7),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_damage_is_seen_exactly_where_age_sees_it(
     other_keys, position: int, how: str, byte: int, bit: int
 ) -> None:

@@ -237,7 +237,7 @@ def whole(recipients: Recipients) -> bytes:
     st.sampled_from(["flip", "cut", "insert", "delete", "zero the rest"]),
     st.integers(0, 7),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_damage_anywhere_is_found(
     whole: bytes, identities: Identities, within_header: bool, place: int, how: str, bit: int
 ) -> None:

@@ -235,8 +235,10 @@ def test_a_piece_of_a_secret_key_is_not_repeated(start: int) -> None:
 def test_ordinary_names_are_shown_in_full() -> None:
     """What cannot be a key is repeated, so that a typing error in a name can be seen."""
     digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-    for name in ("~/keys/recipients.txt", f"/var/lib/{digest}/keys", "Müller's Schlüssel"):
+    names = ("~/keys/recipients.txt", f"/var/lib/{digest}/keys", "Müller's Schlüssel")
+    for name in (*names, "my private keys/age-secret-key-1.txt"):
         assert shown(name) == name
+        assert name in refused(files=(Path(name),)).message
     assert shown("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
 
 

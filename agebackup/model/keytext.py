@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 from agebackup.errors import printable
 
-_SECRET = re.compile(r"secret-key|age-plugin-|private key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret-key-(pq-)?1[ac-hj-np-z02-9]{6}|age-plugin-[a-z0-9+._-]+-1|private key-----",
+    re.IGNORECASE,
+)
 _KEY_LIKE = re.compile(  # Bech32 in either case, or base64; hashes and UUIDs as names are neither
     r"[AC-HJ-NP-Z02-9]{32,}|[ac-hj-np-z02-9]{32,}"
     r"|(?=[a-z0-9+/=]*[A-Z])(?=[A-Z0-9+/=]*[a-z])(?=[A-Za-z+/=]*[0-9])[A-Za-z0-9+=]{32,}"

@@ -98,6 +98,7 @@ def test_names_and_contents_come_back(files: dict[str, bytes], tmp_path: Path) -
     assert members == {f"app/{place}": content for place, content in files.items()}
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("command", TARS.values(), ids=TARS.keys())
 def test_every_tar_extracts_it(command: list[str], tmp_path: Path) -> None:
     """GNU tar, bsdtar and busybox tar bring back every name, however long, and every content."""
@@ -128,6 +129,7 @@ def test_every_tar_extracts_it(command: list[str], tmp_path: Path) -> None:
         os.chdir(tmp_path)
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("command", TARS.values(), ids=TARS.keys())
 def test_every_tar_lists_a_huge_file(command: list[str], tmp_path: Path) -> None:
     """A file over 8 GiB, whose size needs GNU's form, and a time in 1969 hurt no tar."""
@@ -253,6 +255,7 @@ def test_a_writer_whose_reader_died_says_so() -> None:
     os.close(writing)
 
 
+@pytest.mark.linux
 def test_a_payload_that_cannot_be_written_is_a_plain_failure(tmp_path: Path) -> None:
     """A full disk while restoring is said in a sentence."""
     writing = Writing(tmp_path)

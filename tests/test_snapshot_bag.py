@@ -111,11 +111,11 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        ("sha256sum", "-c", "--strict"),
+        pytest.param(("sha256sum", "-c", "--strict"), marks=pytest.mark.linux),
+        pytest.param(("busybox", "sha256sum", "-c"), marks=pytest.mark.linux),
         ("shasum", "-a", "256", "-c"),
-        ("busybox", "sha256sum", "-c"),
     ],
-    ids=["sha256sum", "shasum", "busybox"],
+    ids=["sha256sum", "busybox", "shasum"],
 )
 @pytest.mark.parametrize("name", ["manifest-sha256.txt", "tagmanifest-sha256.txt"])
 def test_stock_checkers_accept_it(command: tuple[str, ...], name: str, nasty: Path) -> None:

@@ -42,7 +42,9 @@ def payload_differences(
             told = True
             yield f"payload manifest: {_shown(name)} is listed twice"
         expected[name] = digest
-    for name, digest in parse_lines(payload.lines):
+    for count, (name, digest) in enumerate(parse_lines(payload.lines)):
+        if count % _POLL == 0:
+            progress.advance(0)
         wanted = expected.pop(name, None)
         if wanted != digest:
             told = True

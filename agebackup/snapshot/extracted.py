@@ -75,7 +75,6 @@ class _Extracted:
         self._top = top
         self._limits = limits
         self._progress = progress
-        self._total = 0
 
     def read_tag(self, name: str, *, required: bool) -> None:
         """Take in the tag file `name`."""

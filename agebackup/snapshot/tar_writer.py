@@ -24,6 +24,7 @@ _SMALL = 512 * KIB
 
 _TRIES = 3
 _SECOND = 10**9
+_PREADV = getattr(os, "preadv", None)  # not every macOS has it
 _POLL_MILLISECONDS = 100
 _PADS = tuple(bytes(count) for count in range(BLOCK))
 
@@ -180,6 +181,10 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
 
 def _read(place: str, descriptor: int, target: memoryview, offset: int) -> int:
     try:
-        return os.preadv(descriptor, [target], offset)
+        if _PREADV is not None:
+            return int(_PREADV(descriptor, [target], offset))
+        content = os.pread(descriptor, len(target), offset)
+        target[: len(content)] = content
+        return len(content)
     except OSError as error:
         raise FileChangedError(place, f"cannot be read: {error.strerror}") from None

@@ -169,6 +169,10 @@ STREAMS: dict[str, bytes] = {
     "two signatures": stream_of(
         [*Bag(signature=b"s").members(), ("tagmanifest-sha256.txt.sig", b"")]
     ),
+    "bag-info.txt of a million lines": Bag(tags={"bag-info.txt": b"\n" * (1 << 20)}).stream(),
+    "a tag manifest of a million lines": Bag(
+        tags={"tagmanifest-sha256.txt": b"\n" * (1 << 20)}
+    ).stream(),
     "a signature of 1 MiB": Bag(signature=bytes(1 << 20)).stream(),
     "bagit.txt of another version": Bag(
         tags={"bagit.txt": BAGIT.replace(b"1.0", b"0.97")}

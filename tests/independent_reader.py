@@ -89,8 +89,8 @@ def read_tar(tar):
             payload[place] = len(content), sha256(content).hexdigest(), magic
         else:
             tags[place] = content
-    signature = [LAST + ".sig"] * (len(tags.get(LAST + ".sig", bytes(65537))) <= 65536)
-    names = [*TAGS[:2], *["data/"] * len(payload), *TAGS[2:], LAST, *signature]
+            require(len(content) <= 65536 or place in {TAGS[1], *TAGS[3:]}, "a tag file's size")
+    names = [*TAGS[:2], *["data/"] * len(payload), *TAGS[2:], LAST, *tags.keys() & {LAST + ".sig"}]
     require(order == [(top, name) for name in names], "the order of the members")
     require(re.fullmatch("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", top), "the app's name")
     formats = [int(one) for one in re.match(FORMAT_LINE, tags["RECOVER.md"]).groups()]

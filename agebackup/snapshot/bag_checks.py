@@ -9,7 +9,7 @@ from agebackup.errors import printable
 from agebackup.model.layout import LEADING_TAG_FILES, SQLITE_COMPANIONS, TRAILING_TAG_FILES
 from agebackup.model.manifest import MAX_RECORDED_SKIPS, Manifest
 from agebackup.snapshot.bag_contents import Payload, parse_lines
-from agebackup.snapshot.places import is_place
+from agebackup.snapshot.places import Places, is_place
 from agebackup.system.progress import Progress
 
 SHOWN = 1000
@@ -195,8 +195,22 @@ def _directory_differences(manifest: Manifest, payload: Payload) -> Iterator[str
     for place in manifest.empty_directories:
         if not is_place(place):
             yield f"manifest.json: empty_directories lists {printable(place)}, not in data/"
-        elif any(places.holds_file(name) for name in _upwards(place)):
+        elif _is_in_a_file(place, places):
             yield f"manifest.json: {printable(place)} is a file or below one, not a directory"
+
+
+def _is_in_a_file(place: str, places: Places) -> bool:
+    """Return whether `place` or a directory above it is a file, looking from the top down.
+
+    Below what is no directory there is nothing, which keeps long places from costing much.
+    """
+    end = place.find("/")
+    while end >= 0:
+        end = place.find("/", end + 1)
+        above = place if end < 0 else place[:end]
+        if not places.holds_directory(above):
+            return places.holds_file(above)
+    return False
 
 
 def _innermost(directory: str, trees: set[str]) -> str | None:

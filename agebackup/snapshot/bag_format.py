@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 
 from agebackup.errors import RefusedError, VerificationError
+from agebackup.model.layout import BAG_INFO, BAGIT, PAYLOAD_MANIFEST, SIGNATURE, TAG_MANIFEST
+from agebackup.model.limits import KIB, Limits
 from agebackup.model.manifest import FORMAT, Manifest
 
 FORMAT_LINE = b"<!-- agebackup archive, format %d, minimum reader %d -->\n" % (FORMAT, FORMAT)
@@ -12,6 +14,20 @@ FORMAT_LINE = b"<!-- agebackup archive, format %d, minimum reader %d -->\n" % (F
 _FORMAT_LINE = re.compile(
     rb"<!-- agebackup archive, format ([0-9]{1,9}), minimum reader ([0-9]{1,9}) -->\n"
 )
+
+_SMALL_TAGS = (BAGIT, BAG_INFO, TAG_MANIFEST, SIGNATURE)
+
+
+def tag_limit(name: str, limits: Limits) -> tuple[str, int]:
+    """Return how long the tag file `name` may be, in bytes, and what that limit is called.
+
+    Files of a few lines get a fixed one: a list of millions of lines takes far more memory than
+    the text.
+    """
+    if name in _SMALL_TAGS:
+        return f"size of {name}", 64 * KIB
+    which = "manifest_bytes" if name == PAYLOAD_MANIFEST else "tag_file_bytes"
+    return which, int(getattr(limits, which))
 
 
 def require_readable(recover_text: bytes) -> None:

@@ -19,7 +19,7 @@ from agebackup.model.layout import (
     SIGNATURE,
     TAG_MANIFEST,
 )
-from agebackup.model.limits import KIB, MIB, Limits
+from agebackup.model.limits import MIB, Limits
 from agebackup.model.manifest import Manifest, decode_manifest
 from agebackup.model.names import require_app
 from agebackup.snapshot.archive import Member, TarReader, over_limit
@@ -31,10 +31,8 @@ from agebackup.snapshot.bag_checks import (
     tag_differences,
 )
 from agebackup.snapshot.bag_contents import BagContents, Content, Payload, Receiver
-from agebackup.snapshot.bag_format import format_differences, require_readable
+from agebackup.snapshot.bag_format import format_differences, require_readable, tag_limit
 from agebackup.system.progress import Progress
-
-_MAX_SIGNATURE = 64 * KIB
 
 
 def read_bag(
@@ -147,8 +145,8 @@ class _Reading:
 
     def _tag(self, name: str, member: Member | None) -> Content:
         _require(name, member)
-        limit = _MAX_SIGNATURE if name == SIGNATURE else self._limits.tag_file_bytes
-        self.found.add_tag(name, self._tar.content(limit, "tag_file_bytes"))
+        which, limit = tag_limit(name, self._limits)
+        self.found.add_tag(name, self._tar.content(limit, which))
         return self.found.tags[name]
 
     def _payload_manifest(self, member: Member | None) -> None:

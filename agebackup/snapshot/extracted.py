@@ -26,7 +26,7 @@ from agebackup.model.ustar import EXECUTABLE, PLAIN
 from agebackup.snapshot.archive import HEAD, Member, over_limit, write_payload
 from agebackup.snapshot.bag_checks import bounded
 from agebackup.snapshot.bag_contents import BagContents, Payload, Receiver, parse_lines
-from agebackup.snapshot.bag_format import require_readable
+from agebackup.snapshot.bag_format import require_readable, tag_limit
 from agebackup.snapshot.bag_reader import Found, judge
 from agebackup.snapshot.places import is_place
 from agebackup.system.progress import Progress
@@ -86,8 +86,7 @@ class _Extracted:
                 f"{name} is missing: this is no extracted archive, or only a part of one.",
                 hint="Name the folder that holds manifest.json; extract the archive anew.",
             )
-        which = "manifest_bytes" if name == PAYLOAD_MANIFEST else "tag_file_bytes"
-        limit: int = getattr(self._limits, which)
+        which, limit = tag_limit(name, self._limits)
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(limit + 1)
         if len(content) > limit:

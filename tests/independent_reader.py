@@ -99,7 +99,7 @@ def read_tar(tar):
     lines = "".join(f"{sha256(tags[name]).hexdigest()}  {name}\n" for name in TAGS).encode()
     require(tags[LAST] == lines, "tagmanifest-sha256.txt")
     total, count = sum(size for size, _, _ in payload.values()), len(payload)
-    *info, end = tags["bag-info.txt"].decode().split("\n")
+    *info, end = tags["bag-info.txt"].decode("ascii").split("\n")
     require(not end and all(": " in one and one.isprintable() for one in info), "bag-info.txt")
     oxum = f"Payload-Oxum: {total}.{count}"
     require([one for one in info if one.startswith("Payload-Oxum:")] == [oxum], "Payload-Oxum")

@@ -74,9 +74,9 @@ def tag_differences(promised: bytes, found: dict[str, bytes]) -> Iterator[str]:
 def info_differences(bag_info: bytes, payload: Payload) -> Iterator[str]:
     """Yield how bag-info.txt is malformed, or its Payload-Oxum differs from what was found."""
     try:
-        lines = bag_info.decode().split("\n")
+        lines = bag_info.decode("ascii").split("\n")
     except UnicodeDecodeError:
-        yield "bag-info.txt: it is not UTF-8"
+        yield "bag-info.txt: it is not ASCII"
         return
     if lines.pop() != "" or any(": " not in line or not line.isprintable() for line in lines):
         yield "bag-info.txt: it is not lines of LABEL: VALUE"

@@ -22,7 +22,8 @@ from live_databases import (
 )
 
 from agebackup.errors import AgebackupError, FailedError, UsageError
-from agebackup.snapshot.database import all_files, estimated_bytes
+from agebackup.snapshot.database import estimated_bytes
+from agebackup.snapshot.live import all_files
 
 
 def refusal(path: Path, *others: Path) -> AgebackupError:
@@ -109,6 +110,18 @@ def test_what_integrity_check_said_of_a_corrupt_source_is_passed_on(tmp_path: Pa
     assert error.details
     assert error.details[0] in error.message
     assert "recover" in error.hint
+
+
+def test_a_source_whose_copy_would_be_sound_is_looked_at_too(tmp_path: Path) -> None:
+    """Damage that VACUUM INTO silently leaves behind is found in the source itself."""
+    path = make(tmp_path / "a.db")
+    intact = path.read_bytes()
+    path.write_bytes(intact[:36] + (9).to_bytes(4, "big") + intact[40:])  # a freelist of 9 pages
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "sound.db"),))
+    with copied(tmp_path / "sound.db"):
+        pass
+    assert "is corrupt: " in refusal(path).message
 
 
 def test_a_hot_journal_is_refused_and_not_rolled_back(tmp_path: Path) -> None:
@@ -265,6 +278,14 @@ def test_identities_and_sizes_of_a_database_and_its_companions(tmp_path: Path) -
         with copied(path) as (copy,):
             assert copy.files == all_files(path)
             assert copy.size <= estimated_bytes([source(path)])
+
+
+def test_files_made_for_reading_are_not_taken_for_the_databases_own(tmp_path: Path) -> None:
+    """Their inodes are free again and may be a new attachment's, which must not be left out."""
+    path = make(tmp_path / "a.db", mode="wal")
+    with copied(path) as (copy,):
+        assert copy.files == all_files(path)
+        assert len(copy.files) == 1
 
 
 def test_root_leaves_the_companions_to_their_owner() -> None:

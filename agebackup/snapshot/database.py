@@ -19,8 +19,8 @@ from agebackup.snapshot.instant import Held, held_at_one_instant
 from agebackup.snapshot.live import (
     Identity,
     LiveDatabase,
-    all_files,
     estimated_bytes,
+    lasting_files,
     look_at_all,
     remove_made_companions,
     require_unreplaced,
@@ -29,7 +29,7 @@ from agebackup.snapshot.rowids import Marks, rowid_marks
 from agebackup.snapshot.soundness import said
 from agebackup.system.progress import Progress
 
-__all__ = ["DatabaseCopy", "Method", "all_files", "copied_databases", "estimated_bytes"]
+__all__ = ["DatabaseCopy", "Method", "copied_databases", "estimated_bytes"]
 
 Method = Literal["vacuum-into", "backup"]
 
@@ -42,7 +42,7 @@ class DatabaseCopy:
 
     `descriptor` reads its bytes, `connection` its content; `size` is in bytes. `reason` says why
     `method` had to be "backup". `journal_mode` is the source's ("wal" or "delete"), and `files`
-    are the source's own files, for whoever walks a tree that holds them.
+    are the source's own files that last, for whoever walks a tree that holds them.
     """
 
     source: DatabaseSource
@@ -141,7 +141,7 @@ def _copy_of(held: Held, progress: Progress) -> DatabaseCopy:
         method="backup" if reason else "vacuum-into",
         reason=reason,
         journal_mode=mode,
-        files=all_files(live.path),
+        files=lasting_files(live),
     )
 
 

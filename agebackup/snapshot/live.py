@@ -33,13 +33,14 @@ _RANDOM_BYTES = 180
 
 @dataclass(frozen=True)
 class LiveDatabase:
-    """A database as it was found. `path` is its real path; `companions` the suffixes it had."""
+    """A database as it was found: its real path, the suffixes of its companions, all its files."""
 
     source: DatabaseSource
     path: Path
     identity: Identity
     wal: bool
     companions: frozenset[str]
+    files: tuple[Identity, ...]
 
     @property
     def shown(self) -> str:
@@ -68,7 +69,8 @@ def look(source: DatabaseSource) -> LiveDatabase:
     _require_sqlite(printable(str(source.path)), status, header)
     companions = frozenset(s for s in SQLITE_COMPANIONS if os.path.lexists(f"{path}{s}"))
     identity = (status.st_dev, status.st_ino)
-    live = LiveDatabase(source, path, identity, _WAL_FORMAT in header[18:20], companions)
+    wal = _WAL_FORMAT in header[18:20]
+    live = LiveDatabase(source, path, identity, wal, companions, all_files(path))
     if live.wal:
         _require_own_wal(live, status.st_uid)
     return live
@@ -158,6 +160,15 @@ def unlockable(live: LiveDatabase) -> FailedError:
         "for the instant that all the databases shall show together.",
         hint="Run as its owner, or with --consistency per-database.",
     )
+
+
+def lasting_files(live: LiveDatabase) -> tuple[Identity, ...]:
+    """Return those files of `live` that were there before and still are.
+
+    One that was made for reading is removed again, and its inode soon becomes another file's.
+    """
+    present = all_files(live.path)
+    return tuple(identity for identity in live.files if identity in present)
 
 
 def require_unreplaced(live: LiveDatabase) -> None:

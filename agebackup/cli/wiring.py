@@ -23,6 +23,9 @@ from agebackup.snapshot import versions
 from agebackup.snapshot.keys import Recipients, read_recipients
 from agebackup.system.process import run_command
 
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before this was written no clock that is right can stand."""
+
 
 @dataclass(frozen=True)
 class CreateFlags:
@@ -93,7 +96,7 @@ class Job:
         """Look everything up that the run needs; raise before anything is written."""
         flags, profile = self.flags, self.profile
         source = adhoc_source(flags.source) if profile is None else _resolved(profile, flags)
-        now = datetime.now(UTC)
+        now = _now(self.console)
         level = _level(flags, profile)
         order = Order(
             source=source,
@@ -164,6 +167,15 @@ def jobs(flags: CreateFlags, to: Console) -> Iterator[Job]:
             yield Job(profile.name, flags, to, profile, alone=len(profiles) == 1)
         return
     yield Job(flags.app or "", flags, to)
+
+
+def _now(to: Console) -> datetime:
+    now = datetime.now(UTC)
+    if now < EARLIEST:
+        to.output.warn(
+            f"The clock says {now:%Y-%m-%d}, so the archive's name will carry a wrong time."
+        )
+    return now
 
 
 def _resolved(profile: Profile, flags: CreateFlags) -> Source:

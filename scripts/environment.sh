@@ -28,6 +28,7 @@ package_of() {
     age-keygen) echo age ;;
     bsdtar) echo libarchive-tools ;;
     ssh-keygen) echo openssh-client ;;
+    shasum) echo perl ;;
     setpriv) echo util-linux ;;
     sha256sum) echo coreutils ;;
     *) echo "$1" ;;

@@ -28,6 +28,16 @@ from agebackup.system.lock import exclusive
 from agebackup.system.process import run_command
 from agebackup.system.progress import Progress
 
+UNLIMITED = Limits(
+    members=1 << 62,
+    total_bytes=1 << 62,
+    depth=1 << 30,
+    tag_file_bytes=1 << 40,
+    manifest_bytes=1 << 40,
+    expansion=1 << 40,
+)
+"""For reading what this very run has written, whatever its size."""
+
 ATTEMPTS = 3
 """How often an archive is begun anew because large files changed while they were read."""
 
@@ -138,10 +148,9 @@ def prove(draft: Draft, throwaway: Identities, manifest: Manifest, progress: Pro
     The databases' own checks were made on the very bytes whose hashes are compared here.
     """
     progress.phase("proving", os.fstat(draft.descriptor).st_size)
-    limits = Limits(members=1 << 62, depth=1 << 30, expansion=1 << 40)
     try:
-        with opening(draft.descriptor, throwaway, limits=limits, progress=progress) as plaintext:
-            contents = read_bag(plaintext, HashOnly(), limits=limits, progress=progress)
+        with opening(draft.descriptor, throwaway, limits=UNLIMITED, progress=progress) as plaintext:
+            contents = read_bag(plaintext, HashOnly(), limits=UNLIMITED, progress=progress)
     except FailedError:
         raise
     except AgebackupError as error:

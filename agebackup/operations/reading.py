@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agebackup.errors import FailedError, NoIdentityError, NotFoundError, VerificationError
 from agebackup.model.ageheader import Header, possible_plaintext
-from agebackup.model.layout import DATA, SQLITE_COMPANIONS
+from agebackup.model.layout import DATA
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import DatabaseRecord, Manifest
 from agebackup.model.names import ArchiveName, printable
@@ -133,7 +133,7 @@ class Examiner:
 
     def differences(self, contents: BagContents, selection: Selection) -> list[str]:
         """Return a line for each promise that a database within `selection` breaks."""
-        lines = _smuggled(contents)
+        lines: list[str] = []
         references = References(
             tuple(
                 TreePlace(tree.name, tree.path)
@@ -214,16 +214,6 @@ def _reference_differences(references: References, contents: BagContents) -> lis
             references.settle(place, digest)
     known = set(contents.manifest.missing)
     return [line for line in references.problems() if line not in known]
-
-
-def _smuggled(contents: BagContents) -> list[str]:
-    """A companion beside a database would change what the application sees in it."""
-    return [
-        f"{printable((record.path + suffix).removeprefix(DATA))}: no archive may hold this file"
-        for record in contents.manifest.databases
-        for suffix in SQLITE_COMPANIONS
-        if contents.digest_of(record.path + suffix) is not None
-    ]
 
 
 def _shown(record: DatabaseRecord) -> str:

@@ -145,14 +145,14 @@ def _add(
             against,
             median(seconds),
             median(seconds) / median(taken[against]),
-            goals.get(name),
+            None if results.small else goals.get(name),
             tuple(seconds),
             peaks.get(name),
         )
         for name, seconds in taken.items()
     ]
     results.lines.extend(lines)
-    print(f"\n{workload}\n\n{report.table(lines)}", flush=True)
+    print(f"\n{workload}, against {against}\n\n{report.table(lines)}", flush=True)
 
 
 def _grow(bench: Bench, keys: Keys, results: Results, counts: Sequence[int]) -> None:

@@ -85,7 +85,7 @@ def machine() -> Mapping[str, object]:
 def heading(results: Results) -> str:
     """Return a sentence on the circumstances."""
     about = machine()
-    size = " Small sizes: start-up counts, the goals do not hold." if results.small else ""
+    size = " Small sizes, of which start-up is a part: no goals." if results.small else ""
     return (
         f"{about['cores']} cores, {about['memory_gb']} GB, {about['system']}, "
         f"Python {about['python']}, SQLite {about['sqlite']}, age {about['age']}; "

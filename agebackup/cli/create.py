@@ -141,8 +141,9 @@ def _tell(to: Console, report: "CreateReport") -> None:
     say(f"Published {printable(Path(report.path).name)} ({report.size:,} bytes).")
     say(f"  databases: {databases or 'none'} ({_instant(manifest.consistency)})")
     for record in manifest.databases:
-        if record.method == "backup":
-            say(f"  {printable(record.name)}: copied page by page, because {record.reason}")
+        if record.reason:
+            way = "copied page by page" if record.method == "backup" else "checked in part"
+            say(f"  {printable(record.name)}: {way}, because {printable(record.reason)}")
         if record.foreign_key_violations:
             say(
                 f"  {printable(record.name)}: {record.foreign_key_violations:,} broken foreign keys"

@@ -49,7 +49,7 @@ def inspect_outside(path: Path) -> Outside:
         except VerificationError as error:
             problem = error.message
     name = ArchiveName.parse(path.name)
-    return Outside(str(path), size, header.stanzas, not problem, problem, name)
+    return Outside(str(path), size, header.recipients, not problem, problem, name)
 
 
 def inspect_inside(path: Path, reading: Reading) -> tuple[Manifest, tuple[str, ...]]:

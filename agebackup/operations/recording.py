@@ -41,7 +41,7 @@ def database_record(
         bytes=file.size,
         sha256=file.digest.hex(),
         method=copy.method,
-        reason=copy.reason,
+        reason="; ".join(filter(None, (copy.reason, facts.unchecked))),
         user_version=facts.user_version,
         application_id=facts.application_id,
         schema_sha256=facts.schema_sha256,

@@ -98,7 +98,7 @@ def choose(calls: Sequence[Call], directory: str, faults: Iterable[str]) -> list
 def _can_fail(call: Call, fault: str, written: Collection[str | None]) -> bool:
     """Whether `fault` can come from this very call: only what was written fails at its close."""
     if call.name == "close":
-        return call.descriptor_path in written
+        return call.descriptor_path in written and "(deleted)" not in call.arguments
     return (call.name, fault) != ("openat", "ENOSPC") or "O_CREAT" in call.arguments
 
 

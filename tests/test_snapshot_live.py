@@ -5,6 +5,8 @@ import random
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -263,6 +265,19 @@ def test_what_a_running_application_needs_is_not_removed(tmp_path: Path) -> None
         application.execute("INSERT INTO plain VALUES ('later')")
         application.commit()
         assert sorted(os.listdir(tmp_path)) == ["a.db", "a.db-shm", "a.db-wal"]
+    assert os.listdir(tmp_path) == ["a.db"]
+
+
+def test_what_a_killed_run_made_is_removed_by_the_next(tmp_path: Path) -> None:
+    """An empty -wal with its -shm, as a reader that was killed leaves them, goes with the next."""
+    path = make(tmp_path / "a.db", mode="wal")
+    script = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], uri=True); "
+    script += "c.execute('SELECT * FROM plain'); os._exit(0)"
+    uri = f"{path.as_uri()}?mode=ro"
+    subprocess.run([sys.executable, "-c", script, uri], check=True)
+    assert sorted(os.listdir(tmp_path)) == ["a.db", "a.db-shm", "a.db-wal"]
+    with copied(path):
+        pass
     assert os.listdir(tmp_path) == ["a.db"]
 
 

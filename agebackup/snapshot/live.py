@@ -33,13 +33,18 @@ _RANDOM_BYTES = 180
 
 @dataclass(frozen=True)
 class LiveDatabase:
-    """A database as it was found: its real path, the suffixes of its companions, all its files."""
+    """A database as it was found: its real path, the suffixes of its companions, all its files.
+
+    `owned` are those companions that must stay. An empty `-wal` with its `-shm` is not among them:
+    nobody needs it who is not connected, and a run of ours that was killed leaves just that.
+    """
 
     source: DatabaseSource
     path: Path
     identity: Identity
     wal: bool
     companions: frozenset[str]
+    owned: frozenset[str]
     files: tuple[Identity, ...]
 
     @property
@@ -70,10 +75,18 @@ def look(source: DatabaseSource) -> LiveDatabase:
     companions = frozenset(s for s in SQLITE_COMPANIONS if os.path.lexists(f"{path}{s}"))
     identity = (status.st_dev, status.st_ino)
     wal = _WAL_FORMAT in header[18:20]
-    live = LiveDatabase(source, path, identity, wal, companions, all_files(path))
+    owned = companions if _has_content(f"{path}-wal") else companions.difference(_WAL_FILES)
+    live = LiveDatabase(source, path, identity, wal, companions, owned, all_files(path))
     if live.wal:
         _require_own_wal(live, status.st_uid)
     return live
+
+
+def _has_content(name: str) -> bool:
+    try:
+        return os.stat(name).st_size > 0
+    except OSError:
+        return False
 
 
 def look_at_all(sources: Iterable[DatabaseSource]) -> tuple[LiveDatabase, ...]:
@@ -187,12 +200,13 @@ def require_unreplaced(live: LiveDatabase) -> None:
 
 
 def remove_made_companions(live: LiveDatabase) -> None:
-    """Remove the `-wal` and `-shm` that reading `live` made, if nobody else uses them by now.
+    """Remove the `-wal` and `-shm` that reading `live` made, now or in a run that was killed.
 
     SQLite's own last connection does the same, under the same lock. A `-wal` with content is
-    somebody's and stays, and so does everything where the lock cannot be had.
+    somebody's and stays, and so does everything where the lock cannot be had because somebody
+    else is connected.
     """
-    made = [s for s in _WAL_FILES if s not in live.companions and os.path.exists(f"{live.path}{s}")]
+    made = [s for s in _WAL_FILES if s not in live.owned and os.path.exists(f"{live.path}{s}")]
     if not made:
         return
     try:

@@ -316,9 +316,8 @@ def test_a_failed_fsync_publishes_nothing(tmp_path: Path, *, replace: bool) -> N
         assert done.stdout.startswith("FailedError The disk of"), (call, done)
         names = os.listdir(here / "dest")
         assert names == (["a.age"] if replace else []), call
-        last = replace and number == len(made)
         if replace:
-            assert (here / "dest" / "a.age").read_bytes() == (NEW if last else b"old")
+            assert (here / "dest" / "a.age").read_bytes() == b"old"
         assert not leftovers(here), call
 
 

@@ -86,7 +86,8 @@ def uncarriable(path: str) -> str | None:
     names that `sha256sum -c` or the Library of Congress validator take for something else: it
     strips lines, splits them at every Unicode line end, and decodes %0A and %0D.
     """
-    if path.isascii() and path.isprintable() and "%" not in path and len(path) < MAX_PATH_BYTES // 2:
+    plain = path.isascii() and path.isprintable() and "%" not in path
+    if plain and len(path) <= MAX_PATH_BYTES:
         return "its name ends in a blank" if path.endswith(" ") else None
     try:
         encoded = path.encode()

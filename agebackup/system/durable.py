@@ -53,7 +53,8 @@ def publication(directory: Path, name: str, claims: "Claims", *, replace: bool) 
     it, it never does: `RefusedError`. The directory is opened once: raises `NotFoundError` where
     it is absent, and `FailedError` where at the end it is no longer what its path leads to, or
     where the disk refuses. After any exception the old state of `name` is intact, but for one
-    case: the directory's own fsync failed after a replacement; then `name` is the new file.
+    case: the directory's own fsync failed after a replacement on a file system that cannot
+    exchange two names; then `name` is the new file.
     """
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise UsageError(f"{printable(name)!r} cannot be a file's name.", hint="Leave out any '/'.")
@@ -64,14 +65,11 @@ def publication(directory: Path, name: str, claims: "Claims", *, replace: bool) 
                 with _drafted(folder, directory, claim) as draft:
                     yield draft
                 with explained(directory):
-                    _rename_draft(folder, claim.path.name, name, replace=replace)
+                    _put_in_place(folder, claim.path.name, name, replace=replace)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(claim.path.name, dir_fd=folder)
                 raise
-            claim.release()
-            with explained(directory):
-                _sync_published(folder, name, replace=replace)
     finally:
         os.close(folder)
 
@@ -152,6 +150,34 @@ def _status(path: Path | str, folder: int | None = None) -> os.stat_result | Non
         return None
 
 
+def _put_in_place(folder: int, temporary: str, name: str, *, replace: bool) -> None:
+    """Rename and sync; where the sync fails, take the rename back as far as that can be."""
+    exchanged = replace and _exchanged(folder, temporary, name)
+    if not exchanged:
+        _rename_draft(folder, temporary, name, replace=replace)
+    try:
+        sync_directory(folder)
+    except OSError:
+        with suppress(OSError):
+            if exchanged:
+                _special_rename(_EXCHANGE, temporary, name, folder)
+            elif not replace:
+                os.unlink(name, dir_fd=folder)
+        raise
+    if exchanged:
+        with suppress(OSError):  # the old file; what cannot be removed now stays claimed
+            os.unlink(temporary, dir_fd=folder)
+
+
+def _exchanged(folder: int, temporary: str, name: str) -> bool:
+    """Let the draft and the regular file `name` change names; False where that cannot be."""
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return stat.S_ISREG(status.st_mode) and _special_rename(_EXCHANGE, temporary, name, folder)
+    except FileNotFoundError:
+        return False
+
+
 def _rename_draft(folder: int, temporary: str, name: str, *, replace: bool) -> None:
     if replace:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -163,16 +189,6 @@ def _rename_draft(folder: int, temporary: str, name: str, *, replace: bool) -> N
             f"{printable(name)} exists already and is not replaced.",
             hint="Choose another name.",
         ) from None
-
-
-def _sync_published(folder: int, name: str, *, replace: bool) -> None:
-    try:
-        sync_directory(folder)
-    except OSError:
-        if not replace:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=folder)
-        raise
 
 
 def rename_new(source: str | Path, target: str | Path, folder: int | None = None) -> None:
@@ -224,6 +240,7 @@ def place_directory(staging: "Claim", target: Path, kept: Path | None) -> None:
     `FailedError` where the disk refuses, and then the target is as it was.
     """
     with explained(target.parent):
+        was_there = target.is_dir()
         swapped = not _replace_empty(staging.path, target)
         if swapped:
             if kept is None:
@@ -237,6 +254,8 @@ def place_directory(staging: "Claim", target: Path, kept: Path | None) -> None:
                 rename_new(target, staging.path)
                 if swapped and kept is not None:
                     rename_new(kept, target)
+                elif was_there:
+                    target.mkdir()
             raise
         staging.release()
 

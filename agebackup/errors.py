@@ -4,7 +4,7 @@ One family per thing the person must do about it. The exit codes are part of the
 contract (README, "Exit codes"); `worst` says which one counts when several apps were handled.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 
@@ -17,6 +17,16 @@ def printable(name: str) -> str:
         return character
 
     return "".join(map(shown, name))
+
+
+SHOWN = 20
+"""How many single findings a person is shown before they are only counted."""
+
+
+def shortened(findings: Sequence[str]) -> list[str]:
+    """Return the first of `findings`, and how many more there are."""
+    more = len(findings) - SHOWN
+    return [*findings[:SHOWN], f"and {more:,} more"] if more > 0 else list(findings)
 
 
 class AgebackupError(Exception):

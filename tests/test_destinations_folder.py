@@ -34,7 +34,10 @@ def test_an_absent_directory_is_not_made_by_itself(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         opened(tmp_path / "drive" / "backups")
     assert not (tmp_path / "drive").exists()
-    opened(tmp_path / "drive" / "backups", make=True)
+    folder = opened(tmp_path / "drive" / "backups", make=True)
+    assert folder.absent and folder.ground == tmp_path
+    assert not (tmp_path / "drive").exists()
+    folder.prepare()
     assert (tmp_path / "drive" / "backups").stat().st_mode & 0o777 == 0o700
 
 

@@ -43,7 +43,8 @@ def resolve(profile: Profile, *, include_config: bool, include_tokens: bool) -> 
         databases=databases,
         trees=tuple(trees),
         consistency="single" if len(databases) < 2 else profile.consistency,
-        excluded=(*profile.derived, *profile.exclude),
+        derived=profile.derived,
+        excluded=profile.exclude,
         withheld=tuple(withheld),
         follow_symlinks=profile.follow_symlinks,
         raw_sqlite=profile.raw_sqlite,
@@ -135,6 +136,7 @@ def _check(profile: Profile, source: Source) -> None:
             f"{profile.name} declares nothing to back up.",
             hint="Declare databases or attachments.",
         )
+    _refuse_twice(source)
     require_distinct_places(source)
     parts: tuple[Part, ...] = (*source.databases, *source.trees)
     by_place = {part.place: part for part in parts}
@@ -147,7 +149,6 @@ def _check(profile: Profile, source: Source) -> None:
                     f"in the archive, at {printable(inner.place.removeprefix('data/'))}.",
                     hint="Give one of them another name.",
                 )
-    _refuse_twice(source)
     for part in parts:
         for path in source.withheld:
             if _real(part.path).is_relative_to(_real(path)):

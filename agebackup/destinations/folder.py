@@ -22,19 +22,25 @@ AGE_MAGIC = b"age-encryption.org/v1\n"
 
 @dataclass(frozen=True)
 class Folder:
-    """An existing directory, and the free name in it where the person gave one (`--to FILE.age`).
+    """A directory, and the free name in it where the person gave one (`--to FILE.age`).
 
-    With `file_name` the archive replaces that file, atomically; without it each archive has its
+    `absent` where it is still to be made. With `file_name` the archive replaces that file, atomically; without it each archive has its
     own name and never replaces anything.
     """
 
     path: Path
     file_name: str | None = None
+    absent: bool = False
 
     @property
-    def kind(self) -> str:
-        """The kind of destination, for reports."""
-        return "folder"
+    def ground(self) -> Path:
+        """The directory, or the nearest one above it that exists: whose disk it will be on."""
+        return next(path for path in (self.path, *self.path.parents) if path.is_dir())
+
+    def prepare(self) -> None:
+        """Make the directory, 0700, where it is absent; raise `FailedError` where that fails."""
+        if self.absent:
+            _make(self.path)
 
     def published_name(self, archive_name: str) -> str:
         """Return the file name that an archive called `archive_name` gets here."""
@@ -66,25 +72,24 @@ def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
     if free_name and path.is_symlink():
         path = Path(os.path.realpath(path))
     directory = path.parent if free_name else path
-    _require_directory(directory, make=make)
-    if free_name and not overwrite:
+    there = _is_directory(directory, or_made=make)
+    if free_name and there and not overwrite:
         _require_age_file(path)
-    return Folder(directory, path.name if free_name else None)
+    return Folder(directory, path.name if free_name else None, absent=not there)
 
 
-def _require_directory(directory: Path, *, make: bool) -> None:
+def _is_directory(directory: Path, *, or_made: bool) -> bool:
     shown = printable(str(directory))
     try:
         if stat.S_ISDIR(os.stat(directory).st_mode):
-            return
+            return True
     except FileNotFoundError:
-        if not make:
+        if not or_made:
             raise NotFoundError(
                 f"The destination {shown} does not exist.",
                 hint="If it lies on another drive, mount that first; --mkdir makes the directory.",
             ) from None
-        _make(directory)
-        return
+        return False
     except OSError as error:
         raise FailedError(
             f"The destination {shown} cannot be reached: {error.strerror}.",
@@ -98,7 +103,7 @@ def _require_directory(directory: Path, *, make: bool) -> None:
 
 def _make(directory: Path) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FailedError(
             f"The destination {printable(str(directory))} cannot be made: {error.strerror}.",

@@ -7,7 +7,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds for one archive; each has a flag of the same name that raises it.
+    """Upper bounds for one archive; all but the floor have a flag that raises them (--max-...).
 
     Sizes are in bytes. `expansion` is how many bytes one compressed byte may become (Zstandard
     reaches about 10,000 on zeros), counted once the first `expansion_floor` bytes have come out.

@@ -34,7 +34,10 @@ class ReferenceRecord(Record, frozen=True, kw_only=True):
 
 
 class DatabaseRecord(Record, frozen=True, kw_only=True):
-    """What one database's copy held. `journal_mode` is the source's, for restore to set again."""
+    """What one database's copy held. `journal_mode` is the source's, for restore to set again.
+
+    `reason` says why `method` had to be "backup", `unchecked` what integrity_check could not see.
+    """
 
     name: str
     path: str
@@ -42,6 +45,7 @@ class DatabaseRecord(Record, frozen=True, kw_only=True):
     sha256: str
     method: Literal["vacuum-into", "backup"]
     reason: str = ""
+    unchecked: str = ""
     user_version: int
     application_id: int
     schema_sha256: str
@@ -119,6 +123,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     trees: list[TreeRecord] = []
     config_included: bool = False
     tokens_included: bool = False
+    derived: list[str] = []
     excluded: list[str] = []
     skipped: list[SkippedRecord] = []
     skipped_count: int = 0

@@ -47,6 +47,7 @@ class RestoreReport:
     files: int
     bytes: int
     seconds: float
+    databases: tuple[str, ...]
     previous_state: str | None
     manifest: Manifest
     left_out: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class TreeSource:
 class Source:
     """Everything one snapshot of `app` consists of.
 
-    `excluded` are globs of derived state. `withheld` are absolute paths (declared tokens and
+    `derived` are globs of what the app can rebuild, `excluded` of what else stays out. `withheld` are absolute paths (declared tokens and
     config that were not asked for) that never enter the archive, wherever they lie.
     """
 
@@ -63,6 +63,7 @@ class Source:
     databases: tuple[DatabaseSource, ...] = ()
     trees: tuple[TreeSource, ...] = ()
     consistency: Consistency = "single"
+    derived: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     withheld: tuple[Path, ...] = ()
     follow_symlinks: bool = False
@@ -84,7 +85,7 @@ def require_distinct_places(source: Source) -> Source:
             raise UsageError(
                 f"{printable(str(first))} and {printable(str(part.path))} would both be "
                 f"{place} in the archive.",
-                hint="Give one of them another name: NAME=PATH.",
+                hint="Give one of them another name: --db NAME=PATH, or its key in the configuration.",
             )
     if not source.databases and not source.trees:
         raise UsageError(
@@ -101,7 +102,6 @@ class Labels:
     manual: bool = False
     tag: str = ""
     note: str = ""
-    app_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def one_file(
         descriptor, name = tempfile.mkstemp(dir=private)
         os.unlink(name)
         try:
-            receiver = OneFile(DATA + wanted.removeprefix(DATA), descriptor)
+            receiver = OneFile(DATA + wanted, descriptor)
             _sound(path, read_archive(path, receiver, reading))
             if not receiver.digest:
                 raise NotFoundError(

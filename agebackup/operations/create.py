@@ -9,13 +9,14 @@ which a database names existed when its turn came.
 import os
 from dataclasses import dataclass, replace
 
-from agebackup.errors import AgebackupError, FailedError, printable
+from agebackup.errors import AgebackupError, FailedError, printable, shortened
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
+from agebackup.model.profile import Command
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.memory import remember, vanished
-from agebackup.operations.order import Attempt, Hook, Order, Site
+from agebackup.operations.order import Attempt, Order, Site
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import FilesChangedError, write_snapshot
@@ -56,10 +57,9 @@ class Pause:
     _ended: bool = False
 
     def __enter__(self) -> "Pause":
-        hook = self.order.prepare
         try:
-            if hook:
-                _run(hook, self.progress)
+            if self.order.prepare:
+                _run(self.order.prepare, self.order, self.progress)
         except BaseException:
             self.end()
             raise
@@ -70,15 +70,13 @@ class Pause:
 
     def end(self) -> None:
         """Run `finish` if it has not run; a stop does not keep the application paused."""
-        hook = self.order.finish
-        if self._ended or not hook:
+        if self._ended or not self.order.finish:
             return
         self._ended = True
         try:
-            _run(hook, Progress())
+            _run(self.order.finish, self.order, Progress())
         except AgebackupError as error:
             self.problem = f"finish failed: {error.message}"
-            self.progress.warn(self.problem)
 
 
 def create(order: Order, site: Site, progress: Progress) -> CreateReport:
@@ -94,7 +92,9 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
         for line in site.claims.sweep():
             progress.warn(line)
         guard_places(order.source, site.destination, site.workspace)
-        attempt = Attempt(order, site, progress, guard_space(order.source, site, progress))
+        expected = guard_space(order.source, site, progress)
+        site.destination.prepare()
+        attempt = Attempt(_with_version(order, progress), site, progress, expected)
         gone = vanished(site.memory_file, order.source)
         with Pause(order, progress) as pause:
             manifest, size = _attempts(attempt, pause)
@@ -123,7 +123,7 @@ def _attempts(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
     raise FailedError(
         "New files kept changing while they were read, in every attempt.",
         hint="Pause what writes them (prepare and finish in the config), or exclude them.",
-        details=sorted(map(printable, attempt.volatile))[:20],
+        details=shortened(sorted(map(printable, attempt.volatile))),
     )
 
 
@@ -171,8 +171,26 @@ def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
     )
 
 
-def _run(hook: Hook, progress: Progress) -> None:
-    run_command(hook.argv, seconds=hook.seconds, cwd=hook.directory, progress=progress)
+def _run(command: Command, order: Order, progress: Progress) -> str:
+    result = run_command(
+        command.argv, seconds=command.seconds, cwd=order.directory, progress=progress
+    )
+    return result.stdout
+
+
+def _with_version(order: Order, progress: Progress) -> Order:
+    """Return `order` with the text that its command for the app's version prints, if it has one.
+
+    A version is only for the record: where it cannot be had, the backup is made without.
+    """
+    if isinstance(order.app_version, str):
+        return order
+    try:
+        said = _run(order.app_version, order, progress)
+    except FailedError as error:
+        progress.warn(f"The app's version is not recorded: {error.message}")
+        said = ""
+    return replace(order, app_version=said.strip().partition("\n")[0][:200])
 
 
 def _leave_note(site: Site) -> tuple[str, ...]:

@@ -81,9 +81,9 @@ def guard_space(source: Source, site: Site, progress: Progress) -> int | None:
     with more free space than the sources' disks hold at all is large enough, and looking at a
     hundred thousand files takes half a second. A mount that reports no blocks is not judged.
     """
-    destination, workspace = site.destination.path, site.workspace
+    destination, workspace = site.destination.ground, site.workspace
     copies = estimated_bytes(source.databases)
-    _require_space("the private copies", workspace, copies)
+    require_space("the private copies", workspace, copies)
     free = free_bytes(destination)
     if free is None:
         progress.warn(f"{printable(str(destination))} does not say how much space is free.")
@@ -93,27 +93,32 @@ def guard_space(source: Source, site: Site, progress: Progress) -> int | None:
     members = files + len(source.databases) + TAG_FILES
     archive = int((copies + trees) * OVERHEAD) + members * MEMBER
     if os.stat(destination).st_dev == os.stat(workspace).st_dev:
-        _require_space("the archive and the private copies", destination, archive + copies)
+        require_space("the archive and the private copies", destination, archive + copies)
     else:
-        _require_space("the archive", destination, archive)
+        require_space("the archive", destination, archive)
     return archive
 
 
 def _plenty(source: Source, free: int) -> bool:
     held = 0
-    for device in {os.stat(tree.path).st_dev: tree.path for tree in source.trees}.values():
-        used = used_bytes(device)
-        if used is None:
-            return False
-        held += used
+    try:
+        places = {os.stat(tree.path).st_dev: tree.path for tree in source.trees}
+        for place in places.values():
+            used = used_bytes(place)
+            if used is None:
+                return False
+            held += used
+    except OSError:
+        return False  # whoever measures the tree says what is wrong with it
     return free > OVERHEAD * (held + 2 * estimated_bytes(source.databases)) + ROOM
 
 
-def _require_space(what: str, place: Path, needed: int) -> None:
+def require_space(what: str, place: Path, needed: int) -> None:
+    """Raise `FailedError` with both figures where `place` has less than `needed` bytes free."""
     free = free_bytes(place)
     if free is not None and free < needed:
         raise FailedError(
             f"There is too little space in {printable(str(place))}: "
             f"{what} may take {needed:,} bytes, {free:,} are free.",
-            hint="Free some space, or name another --workspace or destination.",
+            hint="Free some space, or choose another place.",
         )

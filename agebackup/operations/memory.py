@@ -22,7 +22,7 @@ def vanished(file: Path, source: Source) -> tuple[str, ...]:
         return ()
     gone = names - set(_names(source))
     return tuple(
-        f"The database {printable(name)} of the last run is not there any more."
+        f"The database {printable(name)} was in the last run of {source.app} and is not in this."
         for name in sorted(gone)
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from agebackup.destinations.folder import Folder
 from agebackup.model.manifest import Versions
 from agebackup.model.names import ArchiveName
+from agebackup.model.profile import Command
 from agebackup.model.source import Labels, Source
 from agebackup.snapshot.keys import Recipients
 from agebackup.system.claims import Claims
@@ -13,17 +14,12 @@ from agebackup.system.progress import Progress
 
 
 @dataclass(frozen=True)
-class Hook:
-    """A command of the application's around the snapshot: argv, no shell, a time limit."""
-
-    argv: tuple[str, ...]
-    seconds: float
-    directory: Path
-
-
-@dataclass(frozen=True)
 class Order:
-    """What to back up and how it is to be written. `level` is Zstandard's, None for none."""
+    """What to back up and how it is to be written. `level` is Zstandard's, None for none.
+
+    `app_version` is the text or the command that prints it; the app's commands, `prepare` and
+    `finish` around the snapshot among them, run in `directory`.
+    """
 
     source: Source
     labels: Labels
@@ -33,8 +29,10 @@ class Order:
     host: str
     level: int | None = None
     proof: bool = True
-    prepare: Hook | None = None
-    finish: Hook | None = None
+    app_version: str | Command = ""
+    prepare: Command | None = None
+    finish: Command | None = None
+    directory: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from agebackup.model.names import printable
-from agebackup.operations.guards import expected_bytes, guard_places
+from agebackup.operations.guards import expected_bytes, guard_places, guard_space
 from agebackup.operations.order import Order, Site
+from agebackup.snapshot.live import look_at_all
 from agebackup.system.progress import Progress
 from agebackup.system.workspace import free_bytes
 
@@ -43,8 +44,13 @@ def _bytes(count: int | None) -> str:
 
 
 def plan(order: Order, site: Site, progress: Progress) -> CreatePlan:
-    """Return what `create` would do, after its guards; writes nothing."""
+    """Return what `create` would do, after its guards and a look at each database.
+
+    Writes nothing and runs none of the app's commands.
+    """
     guard_places(order.source, site.destination, site.workspace)
+    look_at_all(order.source.databases)
+    guard_space(order.source, site, progress)
     databases, trees, files = expected_bytes(order.source, progress)
     name = site.destination.published_name(str(order.name))
     return CreatePlan(
@@ -56,6 +62,6 @@ def plan(order: Order, site: Site, progress: Progress) -> CreatePlan:
         files=files,
         file_bytes=trees,
         recipients=order.recipients.texts,
-        destination_free=free_bytes(site.destination.path),
+        destination_free=free_bytes(site.destination.ground),
         workspace_free=free_bytes(site.workspace),
     )

@@ -71,7 +71,7 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
 
     Raises as `opening` and `read_bag` do. The contents' differences are not yet judged.
     """
-    with open_archive(path) as descriptor, _naming(path):
+    with open_archive(path) as descriptor, naming(path):
         reading.progress.phase("reading", os.fstat(descriptor).st_size)
         with opening(
             descriptor, reading.identities, limits=reading.limits, progress=reading.progress
@@ -80,7 +80,7 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Let complaints about the content of an archive say which archive it is."""
     try:
         yield
@@ -94,7 +94,7 @@ def check_from_outside(path: Path, descriptor: int) -> Header:
 
     A tar that is not compressed fills whole records (FORMAT.md), so that its size says more.
     """
-    with _naming(path):
+    with naming(path):
         header = quick_check(descriptor)
         name = ArchiveName.parse(path.name)
         content = possible_plaintext(header.length, os.fstat(descriptor).st_size)

@@ -41,7 +41,8 @@ def database_record(
         bytes=file.size,
         sha256=file.digest.hex(),
         method=copy.method,
-        reason="; ".join(filter(None, (copy.reason, facts.unchecked))),
+        reason=copy.reason,
+        unchecked=facts.unchecked,
         user_version=facts.user_version,
         application_id=facts.application_id,
         schema_sha256=facts.schema_sha256,
@@ -79,7 +80,7 @@ def manifest_of(
         kind="manual" if labels.manual else "auto",
         tag=labels.tag,
         note=labels.note,
-        versions=msgspec.structs.replace(order.versions, app=labels.app_version),
+        versions=msgspec.structs.replace(order.versions, app=str(order.app_version)),
         host=order.host,
         consistency=source.consistency,
         complete=not missing and not any(account.lost for account in accounts),
@@ -93,6 +94,7 @@ def manifest_of(
         ],
         config_included="config" in roles,
         tokens_included="tokens" in roles,
+        derived=list(source.derived),
         excluded=list(source.excluded),
         skipped=[
             SkippedRecord(path=printable(one.path), reason=one.reason, lost=one.lost)

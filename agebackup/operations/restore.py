@@ -6,15 +6,17 @@ its end and every check has passed does the staging directory take the target's 
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from agebackup.errors import FailedError, NotFoundError, RefusedError
+from agebackup.errors import NotFoundError, RefusedError
 from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import printable
 from agebackup.model.reports import RestoreReport
+from agebackup.operations.guards import require_space
 from agebackup.operations.reading import (
     Examiner,
     Reading,
@@ -28,7 +30,7 @@ from agebackup.snapshot.bag import BagContents
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.durable import place_directory, sync_tree
-from agebackup.system.workspace import claimed_directory, free_bytes
+from agebackup.system.workspace import claimed_directory
 
 JOURNAL_VERSIONS = 18
 """Offset of the two header bytes that say WAL (2, 2) or rollback journal (1, 1).
@@ -42,7 +44,8 @@ class RestoreOrder:
     """What to restore, where to, and what of it. `kept` is the old state's name beside target.
 
     `max_user_versions` maps a database's name, or its path in the app, to the newest
-    `user_version` that the app understands.
+    `user_version` that the app understands; `declared` gives what the configuration says of that
+    for the app of the archive.
     """
 
     archive: Path
@@ -54,6 +57,7 @@ class RestoreOrder:
     config: bool = True
     tokens: bool = True
     max_user_versions: Mapping[str, int] = field(default_factory=dict)
+    declared: Callable[[str], Mapping[str, int]] = lambda app: {}
 
 
 def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreReport:
@@ -74,6 +78,7 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
             judge(order.archive, contents, examiner, order.selection)
         manifest = contents.manifest
         _guard_versions(order, manifest)
+        restored = _require_something(order, receiver, manifest)
         left_out = _finish_staging(order, staging.path, contents)
         sync_tree(staging.path)
         reading.progress.stop.check()
@@ -84,6 +89,7 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
         files=receiver.files - left_out.files,
         bytes=receiver.size - left_out.size,
         seconds=watch.seconds,
+        databases=restored,
         previous_state=str(kept) if kept else None,
         manifest=manifest,
         left_out=left_out.names,
@@ -128,25 +134,17 @@ def _guard_target(order: RestoreOrder, target: Path) -> Path | None:
 
 
 def _guard_space(archive: Path, parent: Path) -> None:
-    try:
-        needed = os.stat(archive).st_size
-    except OSError:
-        return
-    free = free_bytes(parent)
-    if free is not None and free < needed:
-        raise FailedError(
-            f"There is too little space in {printable(str(parent))}: the content takes at least "
-            f"{needed:,} bytes, {free:,} are free.",
-            hint="Free some space, or restore to another disk.",
-        )
+    with suppress(OSError):  # whoever opens the archive says what is wrong with it
+        require_space("the content", parent, os.stat(archive).st_size)
 
 
 def _guard_versions(order: RestoreOrder, manifest: Manifest) -> None:
-    limits = dict(order.max_user_versions)
+    limits, declared = dict(order.max_user_versions), order.declared(manifest.app)
     for record in manifest.databases:
         path = PurePosixPath(record.path.removeprefix(DATA))
         names = (record.name, str(path), path.name, path.stem)
-        limit = next((limits.pop(name) for name in names if name in limits), None)
+        asked = next((limits.pop(name) for name in names if name in limits), None)
+        limit = declared.get(record.name) if asked is None else asked
         if limit is not None and record.user_version > limit:
             raise RefusedError(
                 f"The database {printable(record.name)} has user_version {record.user_version}, "
@@ -159,6 +157,22 @@ def _guard_versions(order: RestoreOrder, manifest: Manifest) -> None:
             "for which a newest user_version was given.",
             hint="agebackup inspect shows the databases' names.",
         )
+
+
+def _require_something(
+    order: RestoreOrder, receiver: Staging, manifest: Manifest
+) -> tuple[str, ...]:
+    """Return the names of the databases that are restored; refuse globs that match nothing."""
+    wants = order.selection.wants
+    places = [place.removeprefix(DATA) for place in manifest.empty_directories]
+    if not receiver.files and manifest.payload_files and not any(map(wants, places)):
+        raise NotFoundError(
+            f"{printable(str(order.archive))} holds nothing that --only matches.",
+            hint="agebackup ls lists what it holds.",
+        )
+    return tuple(
+        record.name for record in manifest.databases if wants(record.path.removeprefix(DATA))
+    )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from agebackup.errors import VerificationError
+from agebackup.model.layout import BAGIT
 from agebackup.model.names import printable
 from agebackup.model.reports import Verified
 from agebackup.operations.reading import (
@@ -12,6 +13,7 @@ from agebackup.operations.reading import (
     check_from_outside,
     incompleteness,
     name_warnings,
+    naming,
     open_archive,
     read_archive,
 )
@@ -56,7 +58,12 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
 def verify_extracted(directory: Path, reading: Reading) -> Verified:
     """Do the same for a bag that was extracted to `directory`; no key is needed."""
     watch = Stopwatch()
-    with Examiner(reading) as examiner:
+    if not (directory / BAGIT).exists():
+        raise VerificationError(
+            f"{printable(str(directory))} is no extracted bag: it holds no {BAGIT}.",
+            hint="To verify the archives in a folder, name them: verify FOLDER/*.age",
+        )
+    with Examiner(reading) as examiner, naming(directory):
         contents = read_extracted(
             directory, HashOnly(), limits=reading.limits, progress=reading.progress
         )

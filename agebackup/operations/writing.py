@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from agebackup.errors import AgebackupError, FailedError
+from agebackup.errors import AgebackupError, FailedError, shortened
 from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
 from agebackup.model.names import printable
 from agebackup.model.recovery import recover_text
@@ -19,8 +19,6 @@ from agebackup.snapshot.database import DatabaseCopy, copied_databases
 from agebackup.snapshot.inspection import DatabaseFacts, answer, examine
 from agebackup.system.progress import Progress
 from agebackup.system.workspace import private_directory
-
-SHOWN_PROBLEMS = 20
 
 
 class FilesChangedError(AgebackupError):
@@ -90,14 +88,11 @@ def _write_bag(
 
 
 def _incomplete(problems: Sequence[str]) -> FailedError:
-    shown = list(problems[:SHOWN_PROBLEMS])
-    if len(problems) > SHOWN_PROBLEMS:
-        shown.append(f"and {len(problems) - SHOWN_PROBLEMS:,} more")
     files = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
     return FailedError(
         f"The snapshot would be incomplete, so nothing was published: {files} missing or wrong.",
         hint="Mend or exclude them, or publish what is there with --allow-missing (exit code 3).",
-        details=shown,
+        details=shortened(problems),
     )
 
 

@@ -219,8 +219,8 @@ def write_payload(sink: int, chunk: bytes | memoryview) -> None:
 def over_limit(what: str, limit: int) -> VerificationError:
     """Return the error that an archive passes the limit `what` (a field of `Limits`)."""
     return VerificationError(
-        f"The archive is beyond what agebackup accepts: {what} over {limit}.",
-        hint="If you know where the archive comes from, raise that limit.",
+        f"The archive is beyond what agebackup accepts: {what.replace('_', ' ')} over {limit:,}.",
+        hint=f"If you know where it comes from, raise that limit: --max-{what.replace('_', '-')}.",
     )
 
 

@@ -48,7 +48,7 @@ class ScanRules:
         places = [database.place for database in source.databases]
         places += [tree.place for tree in source.trees]
         return cls(
-            excluded=source.excluded,
+            excluded=(*source.derived, *source.excluded),
             inodes=frozenset(inodes),
             withheld=source.withheld,
             follow_symlinks=source.follow_symlinks,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from agebackup.errors import FailedError, NotFoundError, RefusedError, UsageError, printable
 from agebackup.system import libc
+from agebackup.system.streams import write_all
 from agebackup.system.syncing import explained, sync_path
 from agebackup.system.syncing import failure as failure
 from agebackup.system.syncing import sync_directory as sync_directory
@@ -79,9 +80,7 @@ def write_durably(
 ) -> None:
     """Write `content` to `path` as `publication` does, with the permission bits `mode`."""
     with publication(path.parent, path.name, claims, replace=replace) as draft:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(draft.descriptor, rest) :]
+        write_all(draft.descriptor, content)
         if mode != 0o600:
             os.fchmod(draft.descriptor, mode)
 

@@ -24,8 +24,8 @@ AGE_MAGIC = b"age-encryption.org/v1\n"
 class Folder:
     """A directory, and the free name in it where the person gave one (`--to FILE.age`).
 
-    `absent` where it is still to be made. With `file_name` the archive replaces that file, atomically; without it each archive has its
-    own name and never replaces anything.
+    `absent` where it is still to be made. With `file_name` the archive replaces that file,
+    atomically; without it each archive has its own name and never replaces anything.
     """
 
     path: Path

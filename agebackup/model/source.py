@@ -55,8 +55,9 @@ class TreeSource:
 class Source:
     """Everything one snapshot of `app` consists of.
 
-    `derived` are globs of what the app can rebuild, `excluded` of what else stays out. `withheld` are absolute paths (declared tokens and
-    config that were not asked for) that never enter the archive, wherever they lie.
+    `derived` are globs of what the app can rebuild, `excluded` of what else stays out. `withheld`
+    are absolute paths (declared tokens and config that were not asked for) that never enter the
+    archive, wherever they lie.
     """
 
     app: str
@@ -85,7 +86,7 @@ def require_distinct_places(source: Source) -> Source:
             raise UsageError(
                 f"{printable(str(first))} and {printable(str(part.path))} would both be "
                 f"{place} in the archive.",
-                hint="Give one of them another name: --db NAME=PATH, or its key in the configuration.",
+                hint="Name one of them otherwise: NAME=PATH, or another key in the configuration.",
             )
     if not source.databases and not source.trees:
         raise UsageError(

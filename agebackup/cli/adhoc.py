@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agebackup.errors import UsageError, printable
+from agebackup.cli.flags import CreateFlags
+from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.names import app_slug, require_app, uncarriable
 from agebackup.model.source import (
     Consistency,
@@ -16,29 +17,6 @@ from agebackup.model.source import (
 )
 
 HASHES = ("sha256", "md5", "sha1")
-
-
-@dataclass(frozen=True)
-class SourceFlags:
-    """What the person named on the command line, still as text."""
-
-    app: str | None = None
-    databases: tuple[str, ...] = ()
-    attachments: tuple[str, ...] = ()
-    config: tuple[str, ...] = ()
-    tokens: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
-    named_by: str | None = None
-    excluded: tuple[str, ...] = ()
-    consistency: str | None = None
-    follow_symlinks: bool = False
-    raw_sqlite: bool = False
-    allow_missing: bool = False
-
-    @property
-    def any_source(self) -> bool:
-        """Whether something to back up was named."""
-        return bool(self.databases or self.attachments or self.config or self.tokens)
 
 
 @dataclass(frozen=True)
@@ -68,21 +46,26 @@ def _absolute(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
-def adhoc_source(flags: SourceFlags) -> Source:
+def adhoc_source(flags: CreateFlags) -> Source:
     """Return the source that `flags` describe; raise `UsageError` where they contradict."""
+    if not flags.any_source:
+        raise UsageError(
+            "There is nothing to back up.",
+            hint="Name a database with --db, or an app of the configuration.",
+        )
     databases = [_database(Named.of(text)) for text in flags.databases]
     for text in flags.references:
         databases = _with_reference(databases, text)
     trees = [_tree("attachments", Named.of(text), flags.named_by) for text in flags.attachments]
-    trees += [_tree("config", Named.of(text), None) for text in flags.config]
-    trees += [_tree("tokens", Named.of(text), None) for text in flags.tokens]
+    trees += [_tree("config", Named.of(text), None) for text in flags.config_paths]
+    trees += [_tree("tokens", Named.of(text), None) for text in flags.token_paths]
     return require_distinct_places(
         Source(
             app=_app(flags),
             databases=tuple(databases),
             trees=tuple(trees),
             consistency=consistency_of(len(databases), flags.consistency),
-            excluded=flags.excluded,
+            derived=flags.excluded,
             follow_symlinks=flags.follow_symlinks,
             raw_sqlite=flags.raw_sqlite,
             allow_missing=flags.allow_missing,
@@ -97,7 +80,7 @@ def consistency_of(databases: int, asked: str | None) -> Consistency:
     return "per-database" if asked == "per-database" else "atomic"
 
 
-def _app(flags: SourceFlags) -> str:
+def _app(flags: CreateFlags) -> str:
     if flags.app is not None:
         return require_app(flags.app)
     first = (flags.databases or flags.attachments or ("",))[0]
@@ -130,7 +113,7 @@ def _require_there(path: Path) -> None:
     try:
         os.stat(path)
     except OSError as error:
-        raise UsageError(
+        raise FailedError(
             f"{printable(str(path))} cannot be backed up: {error.strerror}.",
             hint="Check the path, and that its disk is mounted.",
         ) from None

@@ -26,11 +26,11 @@ def init() -> int:
 
     Nothing in it is in force until its lines are uncommented. An existing file is never touched.
     """
-    from agebackup.cli.places import config_path
+    from agebackup.cli.directories import config_path
     from agebackup.config import write_example
 
     settings = current()
-    output = Output(settings, "config")
+    output = Output(settings, "config-init")
     path = config_path(settings)
     write_example(path)
     output.say("Edit it, then let 'agebackup config check' look at it.")
@@ -44,14 +44,14 @@ def init() -> int:
 def check(apps: tuple[str, ...]) -> int:
     """Say what each app resolves to now, and everything that is wrong.
 
-    Exit code 2 where something would make create fail; what a flag still has to supply is only
-    mentioned.
+    Looks at names, places and permissions, but opens no database. Exit code 2 for what would make
+    create fail; what a flag still has to supply is only mentioned.
     """
-    from agebackup.cli.places import config_path
+    from agebackup.cli.directories import config_path
     from agebackup.config import load_config
 
     settings = current()
-    output = Output(settings, "config")
+    output = Output(settings, "config-check")
     config = load_config(config_path(settings), settings.environment)
     profiles = [config.app(name) for name in apps] or list(config.apps)
     found = [_checked(profile, settings) for profile in profiles]
@@ -79,10 +79,11 @@ def _checked(profile: "Profile", settings: Settings) -> "Resolution":
     from agebackup.snapshot.keys import read_recipients
 
     resolution = check_profile(profile, search_path=settings.environment.get("PATH", os.defpath))
-    if not (profile.recipients or profile.recipients_files):
+    known = any(finding.key.startswith("recipients") for finding in resolution.findings)
+    if known or not (profile.recipients or profile.recipients_files):
         return resolution
     try:
-        read_recipients(profile.recipients, profile.recipients_files)
+        read_recipients((), profile.recipients_files, literals=profile.recipients)
     except AgebackupError as error:
         bad = Finding("recipients", error.message, error.hint)
         return replace(resolution, findings=(*resolution.findings, bad))
@@ -109,7 +110,8 @@ def _lines(resolution: "Resolution") -> list[str]:
 def _finding(finding: "Finding") -> str:
     mark = "WRONG" if finding.fatal else "note"
     key = f"{finding.key}: " if finding.key else ""
-    return f"{mark}: {key}{finding.text} {finding.hint}".rstrip()
+    hint = f" ({finding.hint.rstrip('.')})" if finding.hint else ""
+    return f"{mark}: {key}{finding.text.rstrip('.')}{hint}."
 
 
 def _fields(resolution: "Resolution") -> dict[str, object]:

@@ -1,17 +1,20 @@
 """agebackup create"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agebackup.cli.adhoc import HASHES
-from agebackup.cli.output import OutputLostError, described
-from agebackup.cli.reading import FILE, Console, console, workspace_option
+from agebackup.cli.console import Console, console
+from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.reading import FILE, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import INCOMPLETE, AgebackupError, StoppedError, printable, worst
+from agebackup.errors import INCOMPLETE, printable
 
 if TYPE_CHECKING:
+    from agebackup.cli.flags import CreateFlags
     from agebackup.cli.wiring import Job
     from agebackup.model.reports import CreateReport
 
@@ -90,47 +93,37 @@ def command(**options: Any) -> int:
     gets its name only when it is whole, synced and proved. Exit code 3: published, but something
     was missing.
     """
-    from agebackup.cli.wiring import CreateFlags, jobs
+    from agebackup.cli.flags import CreateFlags
+    from agebackup.cli.wiring import jobs
 
     to = console(current(), "create")
     flags = CreateFlags(**options)
-    results, codes = [], []
+    outcomes = Outcomes(to)
     for job in jobs(flags, to):
-        try:
-            code, fields = _run(job, to, dry_run=flags.dry_run)
-        except StoppedError:
-            raise
-        except AgebackupError as error:
-            if job.alone:
-                raise
-            code, fields = error.code, {"status": "failed", "error": described(error)}
-            if not to.settings.json:
-                to.output.failure(error)
-        codes.append(code)
-        results.append({"app": job.app, "exit": code, **fields})
-    code = worst(codes)
-    if to.settings.json:
-        status = {0: "ok", INCOMPLETE: "incomplete"}.get(code, "failed")
-        _tell_result(to, "", status=status, exit=code, results=results)
-    return code
+        if not outcomes.add(job.app, partial(_run, job, to, flags)):
+            break
+    return outcomes.report()
 
 
-def _run(job: "Job", to: Console, *, dry_run: bool) -> tuple[int, dict[str, Any]]:
+def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, Any]]:
     import msgspec
 
     from agebackup.operations.create import create
     from agebackup.operations.plan import plan
+    from agebackup.system.secrecy import forbid_core_dumps
 
+    forbid_core_dumps()
     order, site = job.prepare()
-    if dry_run:
+    app = {"app": order.source.app}
+    if flags.dry_run:
         planned = plan(order, site, to.progress)
         if not to.settings.json:
             to.output.result("\n".join(planned.lines()))
-        return 0, {"status": "planned", **msgspec.to_builtins(planned)}
+        return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
     report = create(order, site, to.progress)
     code = INCOMPLETE if report.problems else 0
     _tell(to, report)
-    return code, {"status": "incomplete" if code else "ok", **msgspec.to_builtins(report)}
+    return code, {**app, "status": "incomplete" if code else "ok", **msgspec.to_builtins(report)}
 
 
 def _tell(to: Console, report: "CreateReport") -> None:
@@ -139,11 +132,12 @@ def _tell(to: Console, report: "CreateReport") -> None:
         to.output.warn(text)
     databases = ", ".join(printable(record.name) for record in manifest.databases)
     say(f"Published {printable(Path(report.path).name)} ({report.size:,} bytes).")
-    say(f"  databases: {databases or 'none'} ({_instant(manifest.consistency)})")
+    say(f"  databases: {databases or 'none'}{_INSTANT[manifest.consistency]}")
     for record in manifest.databases:
         if record.reason:
-            way = "copied page by page" if record.method == "backup" else "checked in part"
-            say(f"  {printable(record.name)}: {way}, because {printable(record.reason)}")
+            say(f"  {printable(record.name)}: copied as pages, for {printable(record.reason)}")
+        if record.unchecked:
+            say(f"  {printable(record.name)}: checked in part, for {printable(record.unchecked)}")
         if record.foreign_key_violations:
             say(
                 f"  {printable(record.name)}: {record.foreign_key_violations:,} broken foreign keys"
@@ -157,21 +151,12 @@ def _tell(to: Console, report: "CreateReport") -> None:
     proof = "none" if report.proof == "none" else "decrypted and checked before it got its name"
     say(f"  proof: {proof}; {report.seconds:.1f} s")
     if not to.settings.json:
-        _tell_result(to, printable(report.path))
+        to.output.result_of_work(printable(report.path))
 
 
-def _instant(consistency: str) -> str:
-    return {"atomic": "one instant", "per-database": "each on its own"}.get(consistency, "one")
+_INSTANT = {"single": "", "atomic": " (one instant)", "per-database": " (each on its own)"}
 
 
 def _reasons(reasons: list[str]) -> str:
     counts = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
     return "; ".join(f"{count:,} {printable(reason)}" for reason, count in counts.items())
-
-
-def _tell_result(to: Console, text: str, **fields: Any) -> None:
-    """Write the result; the archive is published by now, whether it can be told or not."""
-    try:
-        to.output.result(text, **fields)
-    except OutputLostError as error:
-        to.output.warn(error.message)

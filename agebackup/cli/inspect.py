@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.reading import FILE, console, reading, reading_options
+from agebackup.cli.console import console
+from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
 from agebackup.errors import printable
 
@@ -54,11 +55,14 @@ def _outside_fields(outside: "Outside") -> dict[str, Any]:
     }
 
 
+_FORGOTTEN = " (one X25519 may be the proof's, whose key was forgotten)"
+
+
 def _outside_lines(outside: "Outside") -> list[str]:
     lines = [
         f"archive:     {printable(outside.archive)}",
         f"size:        {outside.size:,} bytes",
-        f"recipients:  {', '.join(map(printable, outside.recipients))}",
+        f"recipients:  {', '.join(map(printable, outside.recipients))}{_FORGOTTEN}",
         f"whole:       {'yes, as far as its size tells' if outside.whole else outside.problem}",
     ]
     if outside.name:

@@ -8,6 +8,7 @@ import click
 
 from agebackup.cli.output import Output, write_out
 from agebackup.cli.settings import current, global_options
+from agebackup.errors import RefusedError, UsageError, printable
 
 CARE = """\
 The private key is in {path}. Without it nobody gets anything back, you included. Now, before the
@@ -34,7 +35,9 @@ def command(target: str) -> int:
     to standard output and the recipient to standard error.
     """
     from agebackup.snapshot.keys import generate_identity
+    from agebackup.system.secrecy import forbid_core_dumps
 
+    forbid_core_dumps()
     settings = current()
     output = Output(settings, "keygen")
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -44,17 +47,20 @@ def command(target: str) -> int:
         print(recipient, file=sys.stderr)
         return 0
     path = Path(target)
+    if not target or path.is_dir():
+        raise UsageError(
+            f"{printable(target)!r} is not a file's name.", hint="Name a new file, such as key.txt."
+        )
     _write_key(path, text)
     output.say(CARE.format(path=path))
-    output.result(recipient, recipient=recipient, path=str(path))
+    output.result_of_work(recipient, recipient=recipient, path=str(path))
     return 0
 
 
 def _write_key(path: Path, text: str) -> None:
     import os
 
-    from agebackup.cli.places import claims
-    from agebackup.errors import RefusedError, printable
+    from agebackup.cli.directories import claims
     from agebackup.system.durable import write_durably
 
     if os.path.lexists(path):

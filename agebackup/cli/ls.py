@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from agebackup.cli.reading import FILE, console, reading, reading_options
+from agebackup.cli.console import console
+from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import click
 
 from agebackup import __version__
-from agebackup.cli.output import Output, OutputLostError, prepare_streams
+from agebackup.cli.failures import translated
+from agebackup.cli.output import Output, prepare_streams
 from agebackup.cli.settings import Settings, global_options
 from agebackup.cli.signals import fill_standard_descriptors, listen
-from agebackup.errors import AgebackupError, FailedError, StoppedError, UsageError
+from agebackup.errors import AgebackupError, StoppedError, UsageError
+from agebackup.system.descriptors import raise_descriptor_limit
 
 COMMANDS = {
     "keygen": "Make a key pair: the private key into a file, the recipient to stdout.",
@@ -71,7 +74,8 @@ def insist_on_utf8() -> None:
     Python does so by itself for LANG=C, but not for ISO-8859-1 and its kin.
     """
     if sys.getfilesystemencoding() != "utf-8":
-        words = [sys.executable, "-X", "utf8", "-m", "agebackup", *sys.argv[1:]]
+        # -P: whatever lies in the current directory must not be imported in place of our own.
+        words = [sys.executable, "-P", "-X", "utf8", "-m", "agebackup", *sys.argv[1:]]
         os.execv(sys.executable, [os.fsencode(word) for word in words])
 
 
@@ -80,6 +84,7 @@ def main() -> None:
     fill_standard_descriptors()
     insist_on_utf8()
     prepare_streams()
+    raise_descriptor_limit()
     settings = Settings()
     listen(settings.stop)
     sys.exit(run(sys.argv[1:], settings))
@@ -91,30 +96,26 @@ def run(arguments: list[str], settings: Settings) -> int:
     name = next((word for word in arguments if word in COMMANDS), "agebackup")
     output = Output(settings, name)
     try:
-        try:
-            code = cli.main(arguments, "agebackup", standalone_mode=False, obj=settings)
-            return code if isinstance(code, int) else 0
-        except (click.exceptions.Abort, KeyboardInterrupt):
-            raise StoppedError(settings.stop.signal_number or 2) from None
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            return 2
-        except click.ClickException as error:
-            raise _usage(error) from None
-        except BrokenPipeError:
-            raise OutputLostError("The reader of standard output has gone.") from None
-        except (OSError, MemoryError) as error:
-            raise _system(error) from error
+        with translated():
+            return _invoke(arguments, settings)
     except AgebackupError as error:
         output.failure(error)
-        if settings.verbose:
-            traceback.print_exc()
+        if settings.verbose and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         return error.code
-    except Exception as error:
-        output.failure(_unforeseen(error))
-        if settings.verbose:
-            traceback.print_exc()
-        return 1
+
+
+def _invoke(arguments: list[str], settings: Settings) -> int:
+    try:
+        code = cli.main(arguments, "agebackup", standalone_mode=False, obj=settings)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        raise StoppedError(settings.stop.signal_number or signal.SIGINT) from None
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
+    except click.ClickException as error:
+        raise _usage(error) from None
+    return code if isinstance(code, int) else 0
 
 
 def _usage(error: click.ClickException) -> UsageError:
@@ -122,18 +123,3 @@ def _usage(error: click.ClickException) -> UsageError:
     path = context.command_path if context else "agebackup"
     text = error.format_message()
     return UsageError(text if text.endswith((".", "?")) else text + ".", hint=f"See {path} --help.")
-
-
-def _system(error: OSError | MemoryError) -> FailedError:
-    return FailedError(
-        f"The system refused: {error}." if str(error) else "The memory is exhausted.",
-        hint="Nothing was published. Mend the cause and run it again; -v shows where it happened.",
-    )
-
-
-def _unforeseen(error: Exception) -> FailedError:
-    return FailedError(
-        f"Unforeseen {type(error).__name__}: {error}.",
-        hint="This is a defect of agebackup; please report it with the output of the same "
-        "command and -v.",
-    )

@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import IO, Any
 
 from agebackup.cli.settings import Settings
 from agebackup.errors import AgebackupError
+
+_SECRET = re.compile(r"AGE-SECRET-KEY-[A-Z0-9-]*", re.IGNORECASE)
 
 
 def prepare_streams() -> None:
@@ -41,6 +44,13 @@ class Output:
         elif text:
             self._stdout(text)
 
+    def result_of_work(self, text: str, **fields: Any) -> None:
+        """Write the result of work that is done, whether it can be told or not."""
+        try:
+            self.result(text, **fields)
+        except OutputLostError as error:
+            self.warn(error.message)
+
     def failure(self, error: AgebackupError) -> None:
         """Write one failure: message, details and hint to stderr; with --json to stdout."""
         if self.settings.json:
@@ -59,13 +69,15 @@ class Output:
         return json.dumps({"schema": schema, "status": status, **fields}, ensure_ascii=True)
 
     def _stderr(self, text: str) -> None:
+        self.settings.clear_line()
         # Nobody reads a closed or full stderr; the exit code still says what happened.
         with contextlib.suppress(OSError, ValueError):
             if sys.stderr is not None:
-                print(text, file=sys.stderr, flush=True)
+                print(redacted(text), file=sys.stderr, flush=True)
 
     def _stdout(self, text: str) -> None:
-        write_out((text + "\n",), sys.stdout)
+        self.settings.clear_line()
+        write_out((redacted(text) + "\n",), sys.stdout)
 
 
 class OutputLostError(AgebackupError):
@@ -96,6 +108,11 @@ def _abandon(stream: IO[Any] | None) -> None:
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(null, stream.fileno())  # type: ignore[union-attr]
         os.close(null)
+
+
+def redacted(text: str) -> str:
+    """Return `text` without any secret key in it: one given in the wrong place is not echoed."""
+    return _SECRET.sub("AGE-SECRET-KEY-(not shown)", text)
 
 
 def described(error: AgebackupError) -> dict[str, Any]:

@@ -1,20 +1,16 @@
 """Options and collaborators that the commands which open archives share."""
 
-import getpass
-import os
-import signal
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from agebackup.cli.output import Output
-from agebackup.cli.settings import IDENTITY_VARIABLE, Settings
-from agebackup.cli.terminal import Reporter, TerminalReporter
-from agebackup.errors import FailedError, StoppedError, UsageError
+from agebackup.cli.console import Console
+from agebackup.cli.passphrase import passphrase_reader
+from agebackup.cli.settings import IDENTITY_VARIABLE
+from agebackup.errors import UsageError
 
 if TYPE_CHECKING:
     from agebackup.model.limits import Limits
@@ -72,24 +68,6 @@ def reading_options(command: F) -> F:
     return key_options(command)
 
 
-@dataclass(frozen=True)
-class Console:
-    """What a command speaks through."""
-
-    settings: Settings
-    output: Output
-    progress: Reporter
-
-
-def console(settings: Settings, command: str) -> Console:
-    """Return the output and progress of `command`; a progress line only on a terminal."""
-    output = Output(settings, command)
-    drawn = settings.progress and not settings.quiet and not settings.json
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    kind = TerminalReporter if drawn and terminal else Reporter
-    return Console(settings, output, kind(settings.stop, output))
-
-
 def reading(to: Console, options: Mapping[str, Any]) -> "Reading":
     """Return how archives are to be read: with which keys, within which limits."""
     from agebackup.operations.reading import Reading
@@ -124,38 +102,3 @@ def limits(options: Mapping[str, Any]) -> "Limits":
         if name.startswith("max_") and value
     }
     return replace(Limits(), **given)
-
-
-def passphrase_reader(descriptor: int | None) -> Callable[[str], str]:
-    """Return what asks for a passphrase: the descriptor, else the terminal."""
-
-    def read_line(prompt: str) -> str:
-        assert descriptor is not None
-        try:
-            with open(descriptor, encoding="utf-8", closefd=False) as stream:
-                return stream.readline().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            raise FailedError(
-                f"No passphrase can be read from descriptor {descriptor}.",
-                hint="Open it for this command, for example with 3<passphrase.txt.",
-            ) from None
-
-    return read_line if descriptor is not None else _ask
-
-
-def _ask(prompt: str) -> str:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
-    except OSError:
-        raise UsageError(
-            "The identity file is protected by a passphrase, and there is no terminal to ask.",
-            hint="Give the passphrase with --passphrase-fd.",
-        ) from None
-    # A handler that only sets a flag would leave the prompt waiting for ever.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return getpass.getpass(f"{prompt}: ")
-    except (KeyboardInterrupt, EOFError):
-        raise StoppedError(signal.SIGINT) from None
-    finally:
-        signal.signal(signal.SIGINT, before)

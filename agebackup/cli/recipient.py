@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from agebackup.cli.reading import console, identities, key_options
+from agebackup.cli.console import console
+from agebackup.cli.reading import identities, key_options
 from agebackup.cli.settings import current, global_options
 
 

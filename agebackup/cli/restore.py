@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.reading import FILE, Console, console, reading, reading_options
+from agebackup.cli.console import Console, console
+from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import UsageError, printable
+from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.model.reports import RestoreReport
@@ -44,7 +45,7 @@ def command(archive: Path, target: Path, **options: Any) -> int:
     that take the target's name. On any failure the target is as it was. A target that is not
     empty is refused (13) without --overwrite.
     """
-    from agebackup.cli import places
+    from agebackup.cli import directories
     from agebackup.operations.receivers import Selection
     from agebackup.operations.restore import RestoreOrder, restore
 
@@ -60,9 +61,10 @@ def command(archive: Path, target: Path, **options: Any) -> int:
         config=not options["no_config"],
         tokens=not options["no_tokens"],
         max_user_versions=_versions(options["versions"]),
+        declared=lambda app: _declared(to, app),
     )
     how = reading(to, options)
-    claims = places.claims()
+    claims = directories.claims()
     for line in claims.sweep():
         to.output.warn(line)
     _tell(to, restore(order, claims, how))
@@ -82,22 +84,46 @@ def _versions(given: tuple[str, ...]) -> dict[str, int]:
     return versions
 
 
+def _declared(to: Console, app: str) -> dict[str, int]:
+    """Return what the configuration, where there is one, says of the app's databases.
+
+    One that cannot be read must not keep anybody from a restore.
+    """
+    from agebackup.cli.directories import config_path
+    from agebackup.config import load_config
+
+    settings = to.settings
+    try:
+        path = config_path(settings)
+        config = load_config(path, settings.environment) if path.exists() else None
+    except AgebackupError as error:
+        to.output.warn(f"No guard of the configuration is in force: {error.message}")
+        return {}
+    profiles = [profile for profile in config.apps if profile.name == app] if config else []
+    return {
+        database.name: database.max_user_version
+        for profile in profiles
+        for database in profile.databases
+        if database.max_user_version is not None
+    }
+
+
 def _tell(to: Console, report: "RestoreReport") -> None:
     import msgspec
 
     for text in report.warnings:
         to.output.warn(text)
-    say = to.output.say
-    databases = ", ".join(printable(record.name) for record in report.manifest.databases)
+    say, time = to.output.say, printable(report.manifest.time)
+    databases = ", ".join(map(printable, report.databases))
     say(
-        f"Restored {report.files:,} files ({report.bytes:,} bytes) as of {report.manifest.time} "
+        f"Restored {report.files:,} files ({report.bytes:,} bytes) as of {time} "
         f"in {report.seconds:.1f} s; databases: {databases or 'none'}."
     )
     if report.left_out:
         say(f"Left out as asked: {', '.join(report.left_out)}.")
-    if report.manifest.excluded:
-        patterns = ", ".join(map(printable, report.manifest.excluded))
+    if report.manifest.derived:
+        patterns = ", ".join(map(printable, report.manifest.derived))
         say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
     if report.previous_state:
         say(f"The state before this is in {printable(report.previous_state)}.")
-    to.output.result(printable(report.target), **msgspec.to_builtins(report))
+    to.output.result_of_work(printable(report.target), **msgspec.to_builtins(report))

@@ -19,7 +19,10 @@ IDENTITY_VARIABLE = "AGEBACKUP_IDENTITY_FILE"
 
 @dataclass
 class Settings:
-    """The global options; filled while the command line is parsed, only read afterwards."""
+    """The global options; filled while the command line is parsed, only read afterwards.
+
+    `clear_line` removes the progress line before anything else is written to the terminal.
+    """
 
     stop: Stop = field(default_factory=Stop)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -29,6 +32,7 @@ class Settings:
     verbose: bool = False
     progress: bool = True
     yes: bool = False
+    clear_line: Callable[[], None] = lambda: None
 
     def variable(self, name: str) -> str | None:
         """Return the environment variable `name`, or None where it is absent or empty."""
@@ -64,7 +68,7 @@ def global_options(command: F) -> F:
     flags = (
         ("--json", "json", True, "Write the result, or the failure, as one JSON object."),
         ("-q,--quiet", "quiet", True, "Say nothing but results, warnings and errors."),
-        ("-v,--verbose", "verbose", True, "Say more; show where an unforeseen error arose."),
+        ("-v,--verbose", "verbose", True, "Show where an unforeseen error arose."),
         ("--no-progress", "progress", False, "Show no progress, not even on a terminal."),
         ("--yes", "yes", True, "Answer yes where a question would be asked."),
     )

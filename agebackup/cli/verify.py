@@ -1,23 +1,17 @@
 """agebackup verify"""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.output import described
-from agebackup.cli.reading import (
-    FILE,
-    Console,
-    console,
-    limits,
-    reading,
-    reading_options,
-    workspace_option,
-)
+from agebackup.cli.console import Console, console
+from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.reading import FILE, limits, reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import AgebackupError, StoppedError, worst
+from agebackup.errors import printable
 
 if TYPE_CHECKING:
     from agebackup.model.reports import Verified
@@ -39,33 +33,17 @@ def command(archives: tuple[Path, ...], **options: Any) -> int:
     """
     to = console(current(), "verify")
     check = _checker(to, archives, options)
-    results, codes = [], []
+    outcomes = Outcomes(to)
     for path in archives:
-        try:
-            verified = check(path)
-        except StoppedError:
-            raise
-        except AgebackupError as error:
-            if len(archives) == 1:
-                raise
-            codes.append(error.code)
-            results.append({"archive": str(path), "status": "failed", "error": described(error)})
-            if not to.settings.json:
-                to.output.failure(error)
-            continue
-        codes.append(0)
-        results.append(_fields(verified))
-        _tell(to, verified)
-    code = worst(codes)
-    if to.settings.json:
-        to.output.result("", status="failed" if code else "ok", exit=code, results=results)
-    return code
+        if not outcomes.add(str(path), partial(_verified, to, check, path)):
+            break
+    return outcomes.report()
 
 
 def _checker(
     to: Console, archives: tuple[Path, ...], options: Mapping[str, Any]
 ) -> "Callable[[Path], Verified]":
-    from agebackup.cli import places
+    from agebackup.cli import directories
     from agebackup.operations.reading import Reading
     from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
     from agebackup.snapshot.keys import Identities
@@ -76,7 +54,7 @@ def _checker(
         how = Reading(Identities((), ()), limits(options), to.progress)
     else:
         how = reading(to, options)
-    private, claims = places.workspace(options["workspace"]), places.claims()
+    private, claims = directories.workspace(options["workspace"]), directories.claims()
     claims.sweep()
 
     def check(path: Path) -> "Verified":
@@ -87,20 +65,20 @@ def _checker(
     return check
 
 
-def _tell(to: Console, verified: "Verified") -> None:
-    from agebackup.errors import printable
+def _verified(
+    to: Console, check: "Callable[[Path], Verified]", path: Path
+) -> tuple[int, dict[str, Any]]:
+    return 0, _told(to, check(path))
+
+
+def _told(to: Console, verified: "Verified") -> dict[str, Any]:
+    import msgspec
 
     for text in verified.warnings:
         to.output.warn(text)
-    if to.settings.json:
-        return
-    to.output.result(f"{printable(verified.archive)}: sound")
-    checked = ", ".join(verified.checked)
-    to.output.say(f"  checked: {checked} ({verified.size:,} bytes, {verified.seconds:.1f} s)")
-
-
-def _fields(verified: "Verified") -> dict[str, Any]:
-    import msgspec
-
+    if not to.settings.json:
+        to.output.result(f"{printable(verified.archive)}: {verified.verdict}")
+        checked = ", ".join(verified.checked)
+        to.output.say(f"  checked: {checked} ({verified.size:,} bytes, {verified.seconds:.1f} s)")
     fields: dict[str, Any] = msgspec.to_builtins(verified)
     return {"status": "ok", **fields}

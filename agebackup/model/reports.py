@@ -27,6 +27,8 @@ class CreateReport:
 class Verified:
     """An archive or an extracted bag that kept every promise that was looked at.
 
+    `verdict` says in words how much that is worth.
+
     `checked` names what was looked at; `manifest` is None after a check without a key.
     """
 
@@ -34,6 +36,7 @@ class Verified:
     size: int
     checked: tuple[str, ...]
     seconds: float
+    verdict: str = "sound"
     manifest: Manifest | None = None
     warnings: tuple[str, ...] = ()
 

@@ -83,8 +83,10 @@ class Identities:
         return known
 
 
-def read_recipients(arguments: Sequence[str], files: Sequence[Path]) -> Recipients:
-    """Return the recipients in `arguments` (each a literal or a file) and in `files`.
+def read_recipients(
+    arguments: Sequence[str], files: Sequence[Path], *, literals: Sequence[str] = ()
+) -> Recipients:
+    """Return the recipients in `arguments` (each a literal or a file), `files` and `literals`.
 
     What exists as a file is a file. Each recipient counts once. Raises `UsageError`, naming file
     and line, for what cannot be a recipient, and where there is none at all.
@@ -96,6 +98,8 @@ def read_recipients(arguments: Sequence[str], files: Sequence[Path]) -> Recipien
             found |= _literal_recipients(argument)
         else:
             found |= _file_recipients(argument, content)
+    for literal in literals:
+        found |= _literal_recipients(literal)
     for path in files:
         found |= _file_recipients(str(path), key_file(path, "recipients file"))
     if not found:

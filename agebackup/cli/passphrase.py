@@ -1,0 +1,63 @@
+"""Passphrases come from a file descriptor or the terminal, never from arguments or environment."""
+
+import getpass
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from agebackup.errors import FailedError, StoppedError, UsageError
+
+
+def passphrase_reader(descriptor: int | None) -> Callable[[str], str]:
+    """Return what asks for a passphrase: the descriptor, else the terminal."""
+
+    def read_line(prompt: str) -> str:
+        assert descriptor is not None
+        try:
+            with open(descriptor, encoding="utf-8", closefd=False) as stream:
+                return stream.readline().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            raise FailedError(
+                f"No passphrase can be read from descriptor {descriptor}.",
+                hint="Open it for this command, for example with 3<passphrase.txt.",
+            ) from None
+
+    return read_line if descriptor is not None else _ask
+
+
+def _ask(prompt: str) -> str:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        raise UsageError(
+            "The identity file is protected by a passphrase, and there is no terminal to ask.",
+            hint="Give the passphrase with --passphrase-fd.",
+        ) from None
+    with _raising_signals():
+        try:
+            return getpass.getpass(f"{prompt}: ")
+        except EOFError:
+            raise StoppedError(signal.SIGINT) from None
+
+
+@contextmanager
+def _raising_signals() -> Iterator[None]:
+    """Let the signals that stop a run end the prompt, which a mere flag would leave waiting."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

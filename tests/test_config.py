@@ -355,7 +355,7 @@ def test_with_a_root_everything_keeps_its_path(load: Load, tmp_path: Path) -> No
     found = source(profile, config=True, tokens=True)
     assert places(found) == ["data/db/a.db", "data", "data/etc/a.toml", "data/etc/token"]
     assert found.trees[0].below_root == ""
-    assert found.excluded == ("cache/", "*.tmp")
+    assert (found.derived, found.excluded) == (("cache/",), ("*.tmp",))
     assert [tree.role for tree in found.trees] == ["attachments", "config", "tokens"]
     (below,) = source(load("root = '.'\nattachments = ['b/c']")).trees
     assert (below.place, below.below_root) == ("data/b/c", "b/c/")

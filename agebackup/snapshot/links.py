@@ -41,7 +41,7 @@ def unreadable(place: str, error: OSError) -> Skipped:
             f"The scan ran out of what the system gives it: {error.strerror}.",
             hint="Raise the limit of open files (ulimit -n), or free some memory.",
         ) from None
-    if error.errno in (errno.ENOENT, errno.ESTALE):
+    if error.errno == errno.ENOENT:  # not ESTALE: a share that went away says that of all it has
         return Skipped(place, VANISHED)
     if error.errno in (errno.ELOOP, errno.EMLINK):  # EMLINK: FreeBSD's word for O_NOFOLLOW
         return Skipped(place, "a symlink")

@@ -1,5 +1,6 @@
 """List one open directory: names by kind, and what must not even be opened."""
 
+import errno
 import os
 from dataclasses import dataclass, field
 
@@ -46,6 +47,10 @@ def list_directory(descriptor: int, bounds: Bounds, progress: Progress) -> Listi
                 suspects.append(name)
             if not count & LOOK:
                 progress.advance(0)
+    if not os.fstat(
+        descriptor
+    ).st_nlink:  # the C library takes a removed directory for an empty one
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     listing.left_out = bounds.closer_look(descriptor, suspects)
     listing.files.sort(reverse=True)
     return listing

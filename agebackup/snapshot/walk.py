@@ -115,9 +115,7 @@ class Walk:
             self._top = os.open(os.path.dirname(self._real) if single else tree.path, DIRECTORY)
             start = -1 if single else os.dup(self._top)
         except OSError as error:
-            if tree.role == "attachments":
-                raise _unreadable_tree(tree, error) from None
-            yield Skipped(tree.place, f"cannot be read: {error.strerror}", lost=True)
+            yield _without_tree(tree, error)
             return
         if single:
             yield Candidate(tree.place, os.path.basename(self._real), self._top)
@@ -144,7 +142,7 @@ class Walk:
         try:
             listing = list_directory(level.descriptor, self.bounds, self._progress)
         except OSError as error:
-            yield unreadable(place, error)
+            yield unreadable(place, error) if relative else _without_tree(self._tree, error)
             return
         yield from self._files(level, listing)
         yield from self._others(level, listing)
@@ -271,8 +269,11 @@ def _said(refused: Skipped) -> Iterator[Skipped]:
         yield refused
 
 
-def _unreadable_tree(tree: TreeSource, error: OSError) -> FailedError:
-    return FailedError(
+def _without_tree(tree: TreeSource, error: OSError) -> Skipped:
+    """Return what becomes of a tree that cannot be read itself; attachments are too much to lose."""
+    if tree.role != "attachments":
+        return Skipped(tree.place, f"cannot be read: {error.strerror}", lost=True)
+    raise FailedError(
         f"The attachments {printable(str(tree.path))} cannot be read: {error.strerror}.",
         hint="Check the path and its permissions, and that its disk is mounted.",
-    )
+    ) from None

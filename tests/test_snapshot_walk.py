@@ -1,0 +1,61 @@
+"""The walk through a tree while the ground moves: what is lost is said to be lost."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agebackup.errors import FailedError
+from agebackup.model.source import Skipped, TreeSource
+from agebackup.snapshot.attachments import FoundFile, ScanRules, scan
+from agebackup.snapshot.links import unreadable
+from agebackup.system.progress import Progress
+
+
+class Meanwhile(Progress):
+    """Removes `path` as soon as the scan reports for the first time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def advance(self, count: int) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory to be scanned."""
+    (tmp_path / "tree").mkdir()
+    return tmp_path / "tree"
+
+
+def test_a_share_that_went_away_took_files_along() -> None:
+    """A stale handle is a file that could not be read, and not one that its owner deleted."""
+    found = unreadable("data/t/x", OSError(errno.ESTALE, os.strerror(errno.ESTALE)))
+    assert found.lost and "Stale file handle" in found.reason
+    assert unreadable("data/t/x", OSError(errno.ENOENT, "")) == Skipped(
+        "data/t/x", "vanished while the tree was read"
+    )
+
+
+@pytest.mark.linux
+def test_a_tree_removed_while_it_is_listed_fails_the_run(tree: Path) -> None:
+    """Attachments that are removed as a whole are not taken for attachments without files."""
+    for number in range(2000):  # more than one reading of the directory gives
+        (tree / f"{number:050}").touch()
+    with pytest.raises(FailedError, match="No such file") as caught:
+        list(scan(TreeSource("t", tree, "data/t"), ScanRules(), Meanwhile(tree)))
+    assert str(tree) in caught.value.message
+
+
+@pytest.mark.linux
+def test_a_config_directory_removed_while_it_is_listed_is_lost(tree: Path) -> None:
+    """Other trees do not fail the run, but make it incomplete."""
+    for number in range(2000):
+        (tree / f"{number:050}").touch()
+    found = list(scan(TreeSource("t", tree, "data/t", role="config"), ScanRules(), Meanwhile(tree)))
+    assert not [item for item in found if isinstance(item, FoundFile)]
+    assert Skipped("data/t", "cannot be read: No such file or directory", lost=True) in found

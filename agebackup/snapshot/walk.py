@@ -270,7 +270,7 @@ def _said(refused: Skipped) -> Iterator[Skipped]:
 
 
 def _without_tree(tree: TreeSource, error: OSError) -> Skipped:
-    """Return what becomes of a tree that cannot be read itself; attachments are too much to lose."""
+    """Return what becomes of a tree that cannot be read; attachments are too much to lose."""
     if tree.role != "attachments":
         return Skipped(tree.place, f"cannot be read: {error.strerror}", lost=True)
     raise FailedError(

@@ -1,5 +1,6 @@
 """A folder as a destination: what --to names, and what is refused there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,16 @@ def test_a_free_name_replaces_only_age_files(tmp_path: Path) -> None:
     assert opened(tmp_path / "thesis.age", overwrite=True) == Folder(tmp_path, "thesis.age")
 
 
-def test_a_free_name_that_is_a_link_leads_to_its_file(tmp_path: Path) -> None:
-    """--to LINK.age replaces the file that the link names, and the link stays."""
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "b.age").write_bytes(AGE)
-    (tmp_path / "a.age").symlink_to(tmp_path / "real" / "b.age")
-    assert opened(tmp_path / "a.age") == Folder(tmp_path / "real", "b.age")
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    """A link that somebody put under the archive's name is replaced, not what it leads to."""
+    (tmp_path / "precious").write_bytes(AGE)
+    (tmp_path / "a.age").symlink_to(tmp_path / "precious")
+    folder, claims = opened(tmp_path / "a.age"), Claims(tmp_path / "claims")
+    with folder.publication("unused", claims) as draft:
+        os.write(draft.descriptor, b"new")
+    assert not (tmp_path / "a.age").is_symlink()
+    assert (tmp_path / "a.age").read_bytes() == b"new"
+    assert (tmp_path / "precious").read_bytes() == AGE
 
 
 def test_the_recovery_note_is_written_once(tmp_path: Path) -> None:

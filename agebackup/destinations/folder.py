@@ -65,12 +65,11 @@ def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
 
     Raises `NotFoundError` (10) where the directory is absent and `make` is false: an unmounted
     drive looks just like that. Raises `RefusedError` (13) where a free name is taken by something
-    that is not an age file and `overwrite` is false. Makes nothing but the directory itself, 0700.
+    that is not an age file and `overwrite` is false. Makes nothing. A link of that name is replaced
+    itself, never followed: whoever may write to the folder could have put it there.
     """
     path = Path(os.path.abspath(to))
     free_name = to.endswith(".age") and not path.is_dir()
-    if free_name and path.is_symlink():
-        path = Path(os.path.realpath(path))
     directory = path.parent if free_name else path
     there = _is_directory(directory, or_made=make)
     if free_name and there and not overwrite:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from system_faults import OWN_MOUNTS, run, start
+from system_faults import OWN_MOUNTS, fault, run, start
 
 from agebackup.errors import FailedError
 from agebackup.system.claims import Claim, Claims
+from agebackup.system.descent import folders_below
 from agebackup.system.durable import temporary_name
 
 pytestmark = pytest.mark.linux
@@ -213,6 +214,126 @@ def test_what_cannot_be_removed_stays_claimed(here: Path) -> None:
     assert sum(line.startswith("Removed") for line in lines) == 1
     assert lines[-2:] == ["1 []", "done"]
     assert not os.listdir(here / "work")
+
+
+DEEP = """
+with private_directory(here / "work", claims, prefix="create") as private:
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    below = os.open(private, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=below)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=below))
+        os.symlink(here / "precious", "link", dir_fd=below)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    os.close(below)
+"""
+SWEEP = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+print(len(claims.sweep()))
+"""
+
+
+def test_a_tree_of_any_depth_is_removed(here: Path) -> None:
+    """A hostile archive's 3000 nested directories go like any others, at `ulimit -n 64`."""
+    assert run(DEEP, here).stdout == "done\n"
+    assert not os.listdir(here / "work") and not os.listdir(here / STATE)
+    done = run(DEEP + "    os.kill(os.getpid(), signal.SIGKILL)\n", here)
+    assert done.returncode == -signal.SIGKILL
+    assert len(os.listdir(here / "work")) == 1
+    assert run(SWEEP, here).stdout == "1\ndone\n"
+    assert not os.listdir(here / "work") and not os.listdir(here / STATE)
+    assert (here / "precious" / "file").read_text() == "precious"
+
+
+def test_a_directory_moved_away_while_it_is_removed_is_not_followed(here: Path) -> None:
+    """The way back up from a directory is only taken where it leads to where it came from."""
+    for name in ("a/b/c", "elsewhere"):
+        (here / name).mkdir(parents=True)
+    top = os.open(here / "a", os.O_RDONLY)
+    folders = folders_below(top)
+    assert next(folders).files == []
+    (here / "a" / "b" / "c").rename(here / "elsewhere" / "c")
+    with pytest.raises(OSError, match="moved"):
+        next(folders)
+    os.close(top)
+
+
+def test_what_cannot_be_removed_at_the_end_is_said_by_the_next_run(here: Path) -> None:
+    """A run that cannot remove its private copies ends all the same; the next sweep tells."""
+    done = run(
+        """
+        import subprocess
+        with private_directory(here / "work", claims, prefix="create") as private:
+            (private / "disk").mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "none", private / "disk"], check=True)
+        print(*claims.sweep(), len(os.listdir(here / "state" / "claims")))
+        subprocess.run(["umount", private / "disk"], check=True)
+        print(len(claims.sweep()), os.listdir(here / "work"))
+        """,
+        here,
+        under=OWN_MOUNTS,
+    )
+    first, second, _ = done.stdout.splitlines()
+    assert "is left over; removing it failed: Device or resource busy" in first, done
+    assert first.endswith(" 1") and second == "1 []"
+
+
+def _a_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, _a_loop, os.mkfifo])
+def test_what_is_no_claim_does_not_stop_a_run(here: Path, make: Callable[[Path], None]) -> None:
+    """An odd entry among the claims is said in a sentence, and everything else is swept.
+
+    The file stands for one of another user's, which cannot be opened.
+    """
+    died(HOLD, here)
+    for file in (here / STATE).iterdir():
+        file.rename(file.with_name("zzz.json"))
+    odd = here / STATE / "aaa.json"
+    make(odd)
+    under = (*fault("openat:error=EACCES"), "-P", str(odd)) if make is Path.touch else ()
+    first, second, _ = run(
+        "print(*claims.sweep(), sep='\\n')", here, under=under
+    ).stdout.splitlines()
+    assert f"{odd} cannot be taken for a claim: " in first
+    assert second.startswith("Removed ")
+    assert os.listdir(here / STATE) == ["aaa.json"]
+
+
+@pytest.mark.parametrize(
+    "record", [{"path": "/a\0/NAME"}, {"path": "NAME", "made": 1, "target": 3}]
+)
+def test_a_claim_with_impossible_values_does_not_stop_a_run(
+    here: Path, record: dict[str, object]
+) -> None:
+    """Whatever a claim file holds, a sweep ends with a sentence at most."""
+    file = written(here, path=str(here / temporary_name()))
+    path = str(record["path"]).replace("NAME", temporary_name())
+    file.write_text(json.dumps(record | {"path": path, "kept": "a", "folder": 1}) + "\n")
+    assert len(Claims(here / STATE).sweep()) <= 1
+
+
+def test_leftovers_below_a_linked_directory_leave_no_claim(here: Path) -> None:
+    """Where the destination is a link to a directory, claims of dead runs are forgotten as well."""
+    (here / "linked").symlink_to(here / "work")
+    private = died(HOLD.replace('"work"', '"linked"'), here)
+    shutil.rmtree(private)
+    assert Claims(here / STATE).sweep() == ()
+    assert not os.listdir(here / STATE)
+
+
+def test_an_interrupted_listing_is_made_again(here: Path) -> None:
+    """A signal that strikes while the claims are opened does not fail the run."""
+    died(HOLD, here)
+    claims = here / STATE
+    under = (*fault("openat:error=EINTR:when=1"), "-P", str(claims))
+    assert run("print(len(claims.sweep()))", here, under=under).stdout == "1\ndone\n"
 
 
 def test_two_sweeps_at_once_agree(here: Path) -> None:

@@ -41,6 +41,34 @@ def test_a_failed_sync_is_a_failure(tmp_path: Path, faults: tuple[str, ...]) -> 
     assert done.stdout == f"FailedError The disk of {tmp_path}/tree failed to write.\n", done
 
 
+def test_an_interrupted_call_is_made_again(tmp_path: Path) -> None:
+    """A signal that strikes in the middle of a call of the C library does not fail the run."""
+    done = run(SYNC, tmp_path, under=fault("syncfs:error=EINTR:when=1..2"))
+    assert done.stdout == "done\n", done
+
+
+def test_a_very_deep_tree_is_brought_to_the_disk_without_that_call(tmp_path: Path) -> None:
+    """Any depth that a file system allows can be synced, with few descriptors."""
+    scenario = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    (here / "tree").mkdir()
+    below = os.open(here / "tree", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=below)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    sync_tree(here / "tree")
+    with claims.claim(here / temporary_name()) as claim:
+        os.rename(here / "tree", claim.path)
+        claim.identify()
+    print(os.listdir(here / "state" / "claims"))
+    """
+    done = run(scenario, tmp_path, under=fault("syncfs:error=ENOSYS"))
+    assert done.stdout == "[]\ndone\n", done
+
+
 @pytest.mark.parametrize("error", ["EINVAL", "EOPNOTSUPP", "EBADF", "EACCES"])
 def test_a_directory_that_cannot_be_synced_is_fine(tmp_path: Path, error: str) -> None:
     """File systems that cannot sync a directory (network shares) can be used all the same."""

@@ -14,10 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from agebackup.errors import printable
 from agebackup.system.durable import TEMPORARY_NAME
-from agebackup.system.leftovers import Record, Settled, inode, settle
+from agebackup.system.leftovers import Record, Settled, folder_inode, settle
 from agebackup.system.streams import write_all
-from agebackup.system.syncing import explained, sync_file, sync_path
+from agebackup.system.syncing import explained, opened, sync_file, sync_path
 
 
 class Claim:
@@ -89,7 +90,7 @@ class Claims:
         with explained(self._directory):
             file, descriptor = self._new_file()
         try:
-            claim = Claim(file, descriptor, Record(str(absolute), inode(absolute.parent)))
+            claim = Claim(file, descriptor, Record(str(absolute), folder_inode(absolute)))
             try:
                 claim.write(claim.record)
                 with explained(self._directory):
@@ -106,15 +107,17 @@ class Claims:
         """Clean up after runs that died; return a sentence for each thing removed or finished.
 
         What a living run claims is never touched. What cannot be cleaned up now is said, and
-        stays claimed. Raises `FailedError` where the claims themselves cannot be read.
+        stays claimed, and so is what lies among the claims and is none. Raises `FailedError` where
+        their directory cannot be read.
         """
         with explained(self._directory):
             try:
-                names = sorted(os.listdir(self._directory))
+                with opened(self._directory) as descriptor:  # unlike listdir's, retried after EINTR
+                    names = sorted(os.listdir(descriptor))
             except FileNotFoundError:
                 return ()
             files = [self._directory / name for name in names if name.endswith(".json")]
-            return tuple(words for file in files if (words := _sweep_one(file)))
+        return tuple(words for file in files if (words := _swept(file)))
 
     def _new_file(self) -> tuple[Path, int]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,11 +139,19 @@ def _lock(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink > 0
 
 
-def _sweep_one(file: Path) -> str:
+def _swept(file: Path) -> str:
+    """Sweep one claim; return a sentence for the person, "" where there is nothing to say."""
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return _sweep_one(file)
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        return f"{printable(str(file))} cannot be taken for a claim: {error.strerror}."
+
+
+def _sweep_one(file: Path) -> str:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(file, flags)
     try:
         if not _lock(descriptor):
             return ""
@@ -161,7 +172,7 @@ def _last_record(descriptor: int) -> Record | None:
     content = os.pread(descriptor, 1 << 20, 0)
     known = {field.name for field in fields(Record)}
     for line in reversed(content.split(b"\n")[:-1]):
-        with suppress(ValueError, TypeError, AttributeError):
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
             record = Record(**{k: v for k, v in json.loads(line).items() if k in known})
             if TEMPORARY_NAME.fullmatch(Path(record.path).name):
                 return record

@@ -7,12 +7,12 @@ else's, the old state that a restore keeps least of all, can be taken for leftov
 
 import errno
 import os
-import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.errors import printable
+from agebackup.system.descent import folders_below
 from agebackup.system.durable import rename_new
 from agebackup.system.syncing import sync_directory, sync_path
 
@@ -42,12 +42,15 @@ class Settled:
 
 
 def settle(record: Record) -> Settled:
-    """Clean up what `record` names, or bring its swap to an end; never raises OSError."""
+    """Clean up what `record` names, or bring its swap to an end; never raises.
+
+    A record may hold anything, for anything may have written it.
+    """
     try:
         if record.target is None or record.kept is None:
             return _settle_leftover(Path(record.path), record)
         return _settle_swap(record, Path(record.target), Path(record.kept))
-    except (OSError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         shown = printable(record.path)
         return Settled(done=False, words=f"{shown} is left over; removing it failed: {why}.")
@@ -82,9 +85,26 @@ def _removed(name: str, folder: int, made: int | None) -> bool:
         # for nothing but a draft that was never published can have it.
         os.unlink(name, dir_fd=folder)
         return True
-    if status.st_ino != made:
+    return status.st_ino == made and _removed_tree(name, folder, made)
+
+
+def _removed_tree(name: str, folder: int, made: int) -> bool:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        top = os.open(name, flags, dir_fd=folder)
+    except NotADirectoryError:  # a link, a fifo: it has the number of what was made, but is not it
         return False
-    shutil.rmtree(name, dir_fd=folder)
+    try:
+        if os.fstat(top).st_ino != made:
+            return False
+        for below in folders_below(top):
+            for file in below.files:
+                os.unlink(file, dir_fd=below.descriptor)
+            for directory in below.directories:
+                os.rmdir(directory, dir_fd=below.descriptor)
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=folder)
     return True
 
 
@@ -130,7 +150,7 @@ def _settle_swap(record: Record, target: Path, kept: Path) -> Settled:
 def _settled_swap(record: Record, *, done: bool) -> Settled:
     if not done:
         # Nothing temporary is there: it is gone, or the drive that it is on is not mounted now.
-        return Settled(done=inode(Path(record.path).parent) == record.folder)
+        return Settled(done=folder_inode(Path(record.path)) == record.folder)
     return Settled(
         done=True,
         words=f"A restore that was cut off is complete: {printable(str(record.target))} holds the "
@@ -142,5 +162,13 @@ def inode(path: Path) -> int | None:
     """Return the inode number at `path`, not following a link; None where there is nothing."""
     try:
         return path.lstat().st_ino
+    except OSError:
+        return None
+
+
+def folder_inode(path: Path) -> int | None:
+    """Return the inode number of the directory that `path` lies in, wherever a link leads to."""
+    try:
+        return path.parent.stat().st_ino
     except OSError:
         return None

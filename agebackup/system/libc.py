@@ -32,8 +32,8 @@ def call(name: str, *arguments: int | bytes) -> int:
     if function is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     wide = [a if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments]
-    result: int = function(*wide)
-    if result < 0:
+    while (result := int(function(*wide))) < 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        if number != errno.EINTR:  # as Python itself does in its own calls (PEP 475)
+            raise OSError(number, os.strerror(number))
     return result

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agebackup.errors import AgebackupError, FailedError, printable
 from agebackup.system import libc
+from agebackup.system.descent import folders_below
 
 _UNSYNCABLE = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM}
@@ -82,7 +83,7 @@ def sync_directory(descriptor: int) -> None:
 
 def sync_path(directory: Path) -> None:
     """Bring the entries of the directory at this path to the disk."""
-    with _opened(directory) as descriptor:
+    with opened(directory) as descriptor:
         sync_directory(descriptor)
 
 
@@ -91,12 +92,13 @@ def sync_tree(directory: Path) -> None:
 
     Raises `FailedError`; what was written must then be discarded.
     """
-    with explained(directory), _opened(directory) as top:
+    with explained(directory), opened(directory) as top:
         _sync_below(top)
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[int]:
+def opened(directory: Path) -> Iterator[int]:
+    """Yield a descriptor of `directory`. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -112,10 +114,10 @@ def _sync_below(top: int) -> None:
         except OSError as error:
             if error.errno not in libc.UNSUPPORTED:
                 raise
-    for _, _, files, folder in os.fwalk(dir_fd=top, topdown=False):
-        for name in files:
-            _sync_named(name, folder)
-        sync_directory(folder)
+    for folder in folders_below(top):
+        for name in folder.files:
+            _sync_named(name, folder.descriptor)
+        sync_directory(folder.descriptor)
 
 
 def _sync_named(name: str, folder: int) -> None:

@@ -36,7 +36,7 @@ def test_an_absent_directory_is_not_made_by_itself(tmp_path: Path) -> None:
         opened(tmp_path / "drive" / "backups")
     assert not (tmp_path / "drive").exists()
     folder = opened(tmp_path / "drive" / "backups", make=True)
-    assert folder.absent and folder.ground == tmp_path
+    assert folder.absent
     assert not (tmp_path / "drive").exists()
     folder.prepare()
     assert (tmp_path / "drive" / "backups").stat().st_mode & 0o777 == 0o700
@@ -85,9 +85,9 @@ def test_the_recovery_note_is_written_once(tmp_path: Path) -> None:
     """The by-hand recipe lies beside the archives, and a person's own version of it stays."""
     folder, claims = Folder(tmp_path / "d"), Claims(tmp_path / "claims")
     (tmp_path / "d").mkdir()
-    folder.leave_recovery_note(claims)
+    folder.leave_note(claims)
     note = tmp_path / "d" / RECOVERY_NOTE
     assert "age -d -i key.txt" in note.read_text()
     note.write_text("mine")
-    folder.leave_recovery_note(claims)
+    folder.leave_note(claims)
     assert note.read_text() == "mine"

@@ -48,11 +48,6 @@ def _absolute(text: str) -> Path:
 
 def adhoc_source(flags: CreateFlags) -> Source:
     """Return the source that `flags` describe; raise `UsageError` where they contradict."""
-    if not flags.any_source:
-        raise UsageError(
-            "There is nothing to back up.",
-            hint="Name a database with --db, or an app of the configuration.",
-        )
     databases = [_database(Named.of(text)) for text in flags.databases]
     for text in flags.references:
         databases = _with_reference(databases, text)
@@ -61,7 +56,7 @@ def adhoc_source(flags: CreateFlags) -> Source:
     trees += [_tree("tokens", Named.of(text), None) for text in flags.token_paths]
     return require_distinct_places(
         Source(
-            app=_app(flags),
+            app=adhoc_app(flags),
             databases=tuple(databases),
             trees=tuple(trees),
             consistency=consistency_of(len(databases), flags.consistency),
@@ -80,7 +75,13 @@ def consistency_of(databases: int, asked: str | None) -> Consistency:
     return "per-database" if asked == "per-database" else "atomic"
 
 
-def _app(flags: CreateFlags) -> str:
+def adhoc_app(flags: CreateFlags) -> str:
+    """Return the app's name of an ad hoc run: as given, or of the first source's stem."""
+    if not flags.any_source:
+        raise UsageError(
+            "There is nothing to back up.",
+            hint="Name a database with --db, or an app of the configuration.",
+        )
     if flags.app is not None:
         return require_app(flags.app)
     first = (flags.databases or flags.attachments or ("",))[0]

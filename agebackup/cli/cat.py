@@ -11,6 +11,7 @@ from agebackup.cli.console import console
 from agebackup.cli.output import write_out
 from agebackup.cli.reading import FILE, reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
+from agebackup.cli.signals import raising
 
 
 @click.command("cat", short_help="Write one file of an archive to stdout.")
@@ -35,5 +36,6 @@ def command(archive: Path, path: str, workspace: Path | None, **options: Any) ->
     with one_file(archive, path, directories.workspace(workspace), claims, how) as descriptor:
         pieces = iter(lambda: os.read(descriptor, 1 << 20), b"")
         to.settings.clear_line()
-        write_out(pieces, sys.stdout.buffer if sys.stdout is not None else None)
+        with raising():
+            write_out(pieces, sys.stdout.buffer if sys.stdout is not None else None)
     return 0

@@ -108,19 +108,19 @@ def command(**options: Any) -> int:
 def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, Any]]:
     import msgspec
 
-    from agebackup.operations.create import create
+    from agebackup.operations.create import create, sole_run
     from agebackup.operations.plan import plan
     from agebackup.system.secrecy import forbid_core_dumps
 
     forbid_core_dumps()
-    order, site = job.prepare()
-    app = {"app": order.source.app}
+    app, site = {"app": job.known_app}, job.site()
     if flags.dry_run:
-        planned = plan(order, site, to.progress)
+        planned = plan(job.order(), site, to.progress)
         if not to.settings.json:
             to.output.result("\n".join(planned.lines()))
         return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
-    report = create(order, site, to.progress)
+    with sole_run(site, job.known_app, to.progress):
+        report = create(job.order(), site, to.progress)
     code = INCOMPLETE if report.problems else 0
     _tell(to, report)
     return code, {**app, "status": "incomplete" if code else "ok", **msgspec.to_builtins(report)}

@@ -49,7 +49,7 @@ def workspace(asked: Path | None) -> Path:
     A file system in memory is used only when asked for: copies of databases would fill it.
     """
     if asked is not None:
-        return _made(Path(os.path.abspath(asked)))
+        return Path(os.path.abspath(asked))  # made when it is used: guards come first
     usual = _made(_absolute(platformdirs.user_cache_path("agebackup", appauthor=False)))
     if is_tmpfs(usual):
         raise UsageError(

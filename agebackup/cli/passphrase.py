@@ -3,10 +3,9 @@
 import getpass
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
+from agebackup.cli.signals import raising
 from agebackup.errors import FailedError, StoppedError, UsageError
 
 
@@ -35,29 +34,8 @@ def _ask(prompt: str) -> str:
             "The identity file is protected by a passphrase, and there is no terminal to ask.",
             hint="Give the passphrase with --passphrase-fd.",
         ) from None
-    with _raising_signals():
+    with raising():
         try:
             return getpass.getpass(f"{prompt}: ")
         except EOFError:
             raise StoppedError(signal.SIGINT) from None
-
-
-@contextmanager
-def _raising_signals() -> Iterator[None]:
-    """Let the signals that stop a run end the prompt, which a mere flag would leave waiting."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise StoppedError(number)
-
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        for number in before:
-            signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,8 +2,11 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+from agebackup.errors import StoppedError
 from agebackup.system.progress import Stop
 
 
@@ -31,3 +34,27 @@ def fill_standard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Let the signals that stop a run raise `StoppedError` at once while the body waits.
+
+    A prompt, or a pipe that nobody reads, would wait for ever beside a flag that is only set.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agebackup import __version__
 from agebackup.cli import directories
-from agebackup.cli.adhoc import adhoc_source, consistency_of
+from agebackup.cli.adhoc import adhoc_app, adhoc_source, consistency_of
 from agebackup.cli.console import Console
 from agebackup.cli.flags import CreateFlags
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
@@ -37,8 +37,13 @@ class Job:
     profile: Profile | None = None
     alone: bool = True
 
-    def prepare(self) -> tuple[Order, Site]:
-        """Look everything up that the run needs; make and write nothing."""
+    @property
+    def known_app(self) -> str:
+        """The app's name; raises `UsageError` where none can be made of the flags."""
+        return self.profile.name if self.profile else adhoc_app(self.flags)
+
+    def order(self) -> Order:
+        """Look up what the run takes and for whom; the archive's time is that of this call."""
         flags, profile = self.flags, self.profile
         source = adhoc_source(flags) if profile is None else _resolved(profile, flags)
         now = _now(self.console)
@@ -46,9 +51,9 @@ class Job:
         name = ArchiveName(
             source.app, now, secrets.token_hex(4), flags.manual, compressed=level is not None
         )
-        order = Order(
+        return Order(
             source=source,
-            labels=Labels(flags.manual, flags.tag or "", flags.note or ""),
+            labels=_labels(flags),
             name=name,
             recipients=self._recipients(),
             versions=_versions(),
@@ -60,7 +65,6 @@ class Job:
             finish=profile.finish if profile else None,
             directory=profile.base if profile else None,
         )
-        return order, self._site(source.app)
 
     def _recipients(self) -> Recipients:
         flags, profile = self.flags, self.profile
@@ -73,8 +77,9 @@ class Job:
             return declared_recipients(profile)
         return read_recipients((), ())
 
-    def _site(self, app: str) -> Site:
-        flags, profile = self.flags, self.profile
+    def site(self) -> Site:
+        """Look up where the run works; makes nothing in the destination or the workspace."""
+        flags, profile, app = self.flags, self.profile, self.known_app
         to = flags.to
         if to is None and profile is not None and profile.destination is not None:
             to = str(profile.destination)
@@ -157,6 +162,19 @@ def _resolved(profile: Profile, flags: CreateFlags) -> Source:
         raw_sqlite=source.raw_sqlite or flags.raw_sqlite,
         allow_missing=flags.allow_missing,
     )
+
+
+def _labels(flags: CreateFlags) -> Labels:
+    texts = {"tag": flags.tag, "note": flags.note, "app-version": flags.app_version}
+    for name, text in texts.items():
+        if text is not None and not text.isprintable():
+            raise UsageError(
+                f"--{name} {printable(text)!r} holds what cannot be printed.",
+                hint="Give it as plain text, in one line.",
+            )
+    if flags.tag is not None and len(flags.tag.split()) != 1:
+        raise UsageError(f"--tag {flags.tag!r} is not one word.", hint="A --note may be longer.")
+    return Labels(flags.manual, flags.tag or "", flags.note or "")
 
 
 def _level(flags: CreateFlags, profile: Profile | None) -> int | None:

@@ -7,7 +7,7 @@ a temporary name that sync clients skip, and appear under their own name complet
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from agebackup.model.names import printable
 from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
 from agebackup.system.claims import Claims
 from agebackup.system.durable import Draft, publication, write_durably
+from agebackup.system.syncing import sync_path
 
 AGE_MAGIC = b"age-encryption.org/v1\n"
 
@@ -31,11 +32,6 @@ class Folder:
     path: Path
     file_name: str | None = None
     absent: bool = False
-
-    @property
-    def ground(self) -> Path:
-        """The directory, or the nearest one above it that exists: whose disk it will be on."""
-        return next(path for path in (self.path, *self.path.parents) if path.is_dir())
 
     def prepare(self) -> None:
         """Make the directory, 0700, where it is absent; raise `FailedError` where that fails."""
@@ -53,11 +49,12 @@ class Folder:
         with publication(self.path, name, claims, replace=self.file_name is not None) as draft:
             yield draft
 
-    def leave_recovery_note(self, claims: Claims) -> None:
+    def leave_note(self, claims: Claims) -> None:
         """Write the by-hand recipe beside the archives, unless a file of that name is there."""
-        if not os.path.lexists(self.path / RECOVERY_NOTE):
-            text = recovery_note().encode()
-            write_durably(self.path / RECOVERY_NOTE, text, claims, replace=False)
+        with suppress(RefusedError):  # another run was faster
+            if not os.path.lexists(self.path / RECOVERY_NOTE):
+                text = recovery_note().encode()
+                write_durably(self.path / RECOVERY_NOTE, text, claims, replace=False)
 
 
 def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
@@ -101,8 +98,11 @@ def _is_directory(directory: Path, *, or_made: bool) -> bool:
 
 
 def _make(directory: Path) -> None:
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in reversed(missing):
+            path.mkdir(mode=0o700, exist_ok=True)
+            sync_path(path.parent)  # or a power cut takes the directory, archive and all
     except OSError as error:
         raise FailedError(
             f"The destination {printable(str(directory))} cannot be made: {error.strerror}.",

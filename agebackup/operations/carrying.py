@@ -15,7 +15,7 @@ from agebackup.snapshot.attachments import (
     scan,
     stable_copy,
 )
-from agebackup.snapshot.bag import BagWriter, FileChangedError
+from agebackup.snapshot.bag import SMALL, BagWriter, FileChangedError
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Account:
             role=tree.role,
             files=self.files,
             bytes=self.bytes,
+            source=str(tree.path) if counted else "",
             named_by=tree.named_by,
             referenced=self.referenced if counted else None,
             orphans=self.orphans if counted else None,
@@ -83,7 +84,7 @@ class Carrier:
 
     def _carry_file(self, tree: TreeSource, found: FoundFile, account: Account) -> None:
         try:
-            if found.place in self.attempt.volatile:
+            if self._is_volatile(found):
                 digest = self._carry_copy(found, account)
             else:
                 written = self.bag.add_file(found.place, found.descriptor, found.status)
@@ -105,6 +106,10 @@ class Carrier:
             if named is not None and named != digest.hex():
                 shown = printable(found.place.removeprefix("data/"))
                 account.misnamed.append(f"content differs from the hash in its name: {shown}")
+
+    def _is_volatile(self, found: FoundFile) -> bool:
+        large = found.status.st_size > SMALL
+        return found.place in self.attempt.volatile or (self.attempt.careful and large)
 
     def _carry_copy(self, found: FoundFile, account: Account) -> bytes | None:
         copy = stable_copy(found, self.private, self.attempt.progress)

@@ -7,7 +7,10 @@ which a database names existed when its turn came.
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, printable, shortened
 from agebackup.model.limits import Limits
@@ -15,7 +18,7 @@ from agebackup.model.manifest import Manifest
 from agebackup.model.profile import Command
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
-from agebackup.operations.memory import remember, vanished
+from agebackup.operations.memory import missed, recall, remember
 from agebackup.operations.order import Attempt, Order, Site
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.receivers import HashOnly
@@ -38,6 +41,9 @@ UNLIMITED = Limits(
     expansion=1 << 40,
 )
 """For reading what this very run has written, whatever its size."""
+
+ICLOUD_BYTES = 50 * 10**9
+"""The largest file that iCloud Drive takes."""
 
 ATTEMPTS = 3
 """How often an archive is begun anew because large files changed while they were read."""
@@ -79,47 +85,51 @@ class Pause:
             self.problem = f"finish failed: {error.message}"
 
 
+@contextmanager
+def sole_run(site: Site, app: str, progress: Progress) -> Iterator[None]:
+    """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones."""
+    what = f"another run of {app}"
+    with exclusive(site.lock_file, wait_seconds=site.wait_seconds, what=what, progress=progress):
+        for line in site.claims.sweep():
+            progress.warn(line)
+        yield
+
+
 def create(order: Order, site: Site, progress: Progress) -> CreateReport:
-    """Publish one archive of `order.source` and return what was written.
+    """Publish one archive of `order.source`, within `sole_run`, and return what was written.
 
     Raises an `AgebackupError` of the documented families; then nothing was published, an older
     file of the same name is untouched, and nothing is left but, after SIGKILL, what the next
     run's sweep removes.
     """
     watch = Stopwatch()
-    what = f"another run of {order.source.app}"
-    with exclusive(site.lock_file, wait_seconds=site.wait_seconds, what=what, progress=progress):
-        for line in site.claims.sweep():
-            progress.warn(line)
-        guard_places(order.source, site.destination, site.workspace)
-        expected = guard_space(order.source, site, progress)
-        site.destination.prepare()
-        attempt = Attempt(_with_version(order, progress), site, progress, expected)
-        gone = vanished(site.memory_file, order.source)
-        with Pause(order, progress) as pause:
-            manifest, size = _attempts(attempt, pause)
-        noted = remember(site.memory_file, order.source, site.claims)
-        warnings = (*gone, *noted, *_leave_note(site))
-    name = site.destination.published_name(manifest.archive)
+    guard_places(order.source, site.destination, site.workspace)
+    expected = guard_space(order.source, site, progress)
+    site.destination.prepare()
+    attempt = Attempt(_with_version(order, progress), site, progress, expected)
+    before = recall(site.memory_file)
+    with Pause(order, progress) as pause:
+        manifest, size = _attempts(attempt, pause)
     return CreateReport(
         archive=manifest.archive,
-        path=str(site.destination.path / name),
+        path=str(site.destination.path / site.destination.published_name(manifest.archive)),
         size=size,
         recipients=len(order.recipients.texts),
         proof=manifest.proof,
         seconds=watch.seconds,
         manifest=manifest,
-        warnings=warnings,
+        warnings=(*missed(before, manifest), *_afterwards(site, manifest, size)),
         problems=incompleteness(manifest) + ((pause.problem,) if pause.problem else ()),
     )
 
 
 def _attempts(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
-    for _ in range(ATTEMPTS):
+    for left in reversed(range(ATTEMPTS)):
         try:
             return _publish(attempt, pause)
         except FilesChangedError as changed:
-            attempt = replace(attempt, volatile=attempt.volatile | changed.places)
+            places = attempt.volatile | changed.places
+            attempt = replace(attempt, volatile=places, careful=left == 1)
     raise FailedError(
         "New files kept changing while they were read, in every attempt.",
         hint="Pause what writes them (prepare and finish in the config), or exclude them.",
@@ -193,9 +203,16 @@ def _with_version(order: Order, progress: Progress) -> Order:
     return replace(order, app_version=said.strip().partition("\n")[0][:200])
 
 
-def _leave_note(site: Site) -> tuple[str, ...]:
-    try:
-        site.destination.leave_recovery_note(site.claims)
-    except AgebackupError as error:
-        return (f"The archive is published, but its recovery note is not: {error.message}",)
-    return ()
+def _afterwards(site: Site, manifest: Manifest, size: int) -> Iterator[str]:
+    """Do what follows a publication; whatever fails now is a warning, for the archive is there."""
+    if size > ICLOUD_BYTES:
+        yield "iCloud Drive takes no files over 50 GB: this archive will not leave the machine."
+    steps: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("The next run will not notice what vanishes", partial(remember, site, manifest)),
+        ("The recovery note is not there", partial(site.destination.leave_note, site.claims)),
+    )
+    for what, step in steps:
+        try:
+            step()
+        except (AgebackupError, OSError) as error:
+            yield f"{what}: {getattr(error, 'message', None) or error}"

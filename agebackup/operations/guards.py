@@ -12,7 +12,7 @@ from agebackup.snapshot.attachments import measure
 from agebackup.snapshot.database import estimated_bytes
 from agebackup.system.mounts import contains
 from agebackup.system.progress import Progress
-from agebackup.system.workspace import free_bytes, used_bytes
+from agebackup.system.workspace import free_bytes, ground, used_bytes
 
 OVERHEAD = 1.02
 """Headers, padding, hashes and age's tags beside the content; small files cost more (MEMBER)."""
@@ -81,12 +81,13 @@ def guard_space(source: Source, site: Site, progress: Progress) -> int | None:
     with more free space than the sources' disks hold at all is large enough, and looking at a
     hundred thousand files takes half a second. A mount that reports no blocks is not judged.
     """
-    destination, workspace = site.destination.ground, site.workspace
+    destination, workspace = ground(site.destination.path), ground(site.workspace)
     copies = estimated_bytes(source.databases)
     require_space("the private copies", workspace, copies)
     free = free_bytes(destination)
-    if free is None:
-        progress.warn(f"{printable(str(destination))} does not say how much space is free.")
+    for place in dict.fromkeys((destination, workspace)):
+        if free_bytes(place) is None:
+            progress.warn(f"{printable(str(place))} does not say how much space is free.")
     if not progress.shows_totals and (free is None or _plenty(source, free)):
         return None
     _, trees, files = expected_bytes(source, progress)

@@ -53,7 +53,7 @@ class Attempt:
     """One attempt at an archive. `expected` is about how many bytes it will have, if known.
 
     `volatile` are places of files that changed under an earlier attempt: these are copied
-    privately before they are carried.
+    privately before they are carried; in a `careful` attempt all large files are.
     """
 
     order: Order
@@ -61,3 +61,4 @@ class Attempt:
     progress: Progress
     expected: int | None = None
     volatile: frozenset[str] = frozenset()
+    careful: bool = False

@@ -62,6 +62,6 @@ def plan(order: Order, site: Site, progress: Progress) -> CreatePlan:
         files=files,
         file_bytes=trees,
         recipients=order.recipients.texts,
-        destination_free=free_bytes(site.destination.ground),
+        destination_free=free_bytes(site.destination.path),
         workspace_free=free_bytes(site.workspace),
     )

@@ -94,14 +94,15 @@ def manifest_of(
         ],
         config_included="config" in roles,
         tokens_included="tokens" in roles,
-        derived=list(source.derived),
-        excluded=list(source.excluded),
+        derived=[printable(glob) for glob in source.derived],
+        excluded=[printable(glob) for glob in source.excluded],
         skipped=[
             SkippedRecord(path=printable(one.path), reason=one.reason, lost=one.lost)
             for one in skipped[:MAX_RECORDED_SKIPS]
         ],
         skipped_count=sum(account.skipped_count for account in accounts),
         missing=missing[:MAX_RECORDED_SKIPS],
+        missing_count=len(missing),
         empty_directories=[path for a in accounts for path in a.empty_directories],
         clashing_names=bag.clashing_names,
     )

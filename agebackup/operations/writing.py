@@ -1,6 +1,8 @@
 """Write one snapshot into a bag: databases, trees, then the record of what was written."""
 
+import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from agebackup.snapshot.database import DatabaseCopy, copied_databases
 from agebackup.snapshot.inspection import DatabaseFacts, answer, examine
 from agebackup.system.progress import Progress
 from agebackup.system.workspace import private_directory
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What stands for a byte that is no UTF-8."""
 
 
 class FilesChangedError(AgebackupError):
@@ -129,11 +134,16 @@ def single_value(copy: DatabaseCopy, sql: str, progress: Progress) -> int | floa
     rows = list(answer(copy.connection, sql, stop=progress.stop))
     if len(rows) == 1 and len(rows[0]) == 1:
         value = rows[0][0]
-        if value is None or isinstance(value, int | float | str):
+        if value is None or isinstance(value, int):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        if isinstance(value, str) and not _SURROGATE.search(value):
             return value
     raise FailedError(
-        f"A count declared for {printable(copy.source.name)} does not select one value.",
-        hint="Write it as a SELECT of one row with one number or text.",
+        f"A count declared for {printable(copy.source.name)} does not select one value "
+        "that can be recorded.",
+        hint="Write it as a SELECT of one row with one finite number or one text.",
     )
 
 

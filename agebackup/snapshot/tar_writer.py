@@ -19,7 +19,7 @@ from agebackup.model.ustar import (
 from agebackup.system.progress import Progress
 
 _CAPACITY = MIB
-_SMALL = 512 * KIB
+SMALL = 512 * KIB
 """A file up to here is read whole before its header is written, so that it can be read again."""
 
 _TRIES = 3
@@ -84,7 +84,7 @@ class TarWriter:
         """
         for _ in range(_TRIES):
             size = status.st_size
-            if size > _SMALL:
+            if size > SMALL:
                 return self._add_large(place, descriptor, status)
             header = encode_header(
                 self._prefix + place.encode(), size, status.st_mtime_ns // _SECOND, _mode(status)

@@ -41,10 +41,17 @@ def claimed_directory(parent: Path, claims: Claims, *, prefix: str) -> Iterator[
 
 
 def free_bytes(path: Path) -> int | None:
-    """Return how many bytes this user may still write where `path` lies; None where the mount
-    reports no blocks at all, as some network mounts do. Raises OSError."""
-    status = os.statvfs(path)
+    """Return how many bytes this user may still write where `path` lies, or will lie.
+
+    None where the mount reports no blocks at all, as some network mounts do. Raises OSError.
+    """
+    status = os.statvfs(ground(path))
     return status.f_bavail * status.f_frsize if status.f_blocks else None
+
+
+def ground(path: Path) -> Path:
+    """Return `path`, or the nearest directory above it that exists: whose disk it will be on."""
+    return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
 def used_bytes(path: Path) -> int | None:

@@ -85,6 +85,23 @@ def test_recovery_in_one_go(world: World, alone: Path) -> None:
     assert (alone / "notes" / "data" / "ledger.db").exists()
 
 
+def test_recovery_of_a_compressed_archive(world: World, app: SampleApp, keys: Keys) -> None:
+    """The recipe for compressed archives works as it stands."""
+    directory = world.directory / "zst"
+    directory.mkdir()
+    outcome = world.run(
+        *("create", *app.create_arguments, "--app", "notes", "--compress", "zstd"),
+        *("--to", directory, "-r", keys.recipient),
+    )
+    assert outcome.code == 0, outcome.err
+    Path(outcome.out.strip()).rename(directory / f"{EXAMPLE}.tar.zst.age")
+    (directory / "key.txt").write_bytes(keys.identity.read_bytes())
+    (code,) = blocks("My laptop died", "zsh")
+    done = shell(world, code, directory)
+    assert done.returncode == 0, done.stderr
+    assert (directory / "notes" / "data" / "ledger.db").exists()
+
+
 def test_recovery_with_agebackup(world: World, alone: Path) -> None:
     """The one command for a machine with agebackup works."""
     done = shell(world, blocks("My laptop died", "sh")[0], alone)
@@ -141,4 +158,4 @@ def test_every_flag_in_the_readme_exists(world: World) -> None:
     known += world.run("--help").out
     text = README.split("\n## Working on agebackup", 1)[0]
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
-        assert flag in known or flag in ("--keep", "--small", "--quiet"), flag
+        assert flag in known or flag in ("--keep", "--small", "--rm"), flag

@@ -54,8 +54,10 @@ WINDOWS   (install age: "winget install FiloSottile.age"; then in PowerShell, wh
       $hash, $name = $_ -split "  ", 2
       if ((Get-FileHash -LiteralPath $name).Hash -ne $hash) { "DIFFERS: $name" } }
 
-If a name ends in .tar.zst.age, decompress between the steps ("zstd -d backup.tar.zst"; install
-"zstd"). Where space is short, Linux and macOS can do both at once, in bash or zsh:
+If a name ends in .tar.zst.age, it is compressed: install zstd, decrypt with "-o backup.tar.zst",
+and run "zstd -d --rm backup.tar.zst" before the tar command.
+
+Where space is short, Linux and macOS can decrypt and unpack at once, in bash or zsh:
 
     set -o pipefail
     age -d -i key.txt ARCHIVE.tar.age | tar xf -

@@ -144,3 +144,39 @@ def test_a_stop_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
         ):
             pass
     assert time.monotonic() - begun < 0.5
+
+
+def slow(path: Path, rows: int = 5000) -> Path:
+    """Make a small database whose check takes seconds, while a copy of it takes milliseconds.
+
+    A check computes the column that is nowhere stored, to see that it is not NULL.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN")
+        database.execute("CREATE TABLE slow (value, made AS (1) NOT NULL)")
+        database.executemany("INSERT INTO slow VALUES (?)", [(n,) for n in range(rows)])
+        database.execute("PRAGMA writable_schema=ON")
+        costly = "(replace(hex(zeroblob(100000 + value)), '0', '11'))"
+        database.execute("UPDATE sqlite_master SET sql = replace(sql, '(1)', ?)", (costly,))
+        database.execute("COMMIT")
+    return path
+
+
+def test_a_stop_ends_checks_and_those_that_wait_for_their_turn(tmp_path: Path) -> None:
+    """A signal acts at once while several large databases are checked, and others wait for it."""
+    paths = [slow(tmp_path / f"{number}.db") for number in range(6)]
+
+    class Stopping(Stop):
+        checks, asked = 0, 0.0
+
+        def check(self) -> None:
+            self.checks += 1
+            if self.checks == 40 and not self.asked:
+                self.asked = time.monotonic()
+                self.request(2)
+            super().check()
+
+    stop = Stopping()
+    with pytest.raises(StoppedError), copied(*paths, progress=Progress(stop)):
+        pytest.fail("the checks take seconds")
+    assert time.monotonic() - stop.asked < 0.5

@@ -10,10 +10,39 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from agebackup.system.progress import Stop
+
 Result = TypeVar("Result")
 
 POLL_SECONDS = 0.02
 _INSIST_SECONDS = 0.005
+
+
+class Turns:
+    """Lets `count` pieces of work run beside each other; whoever waits for a turn can be told off.
+
+    All of them are, once `stop` was asked for or `call_off` was called.
+    """
+
+    def __init__(self, count: int, stop: Stop) -> None:
+        self._free = threading.Semaphore(count)
+        self._stop = stop
+        self._called_off = False
+
+    def call_off(self) -> None:
+        """Have nobody wait any longer."""
+        self._called_off = True
+
+    def take(self, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for a turn; return False where there is none, because of `cancelled` or for all."""
+        while not self._free.acquire(timeout=POLL_SECONDS):
+            if self._called_off or self._stop.signal_number or cancelled():
+                return False
+        return True
+
+    def give_back(self) -> None:
+        """End a turn that was taken."""
+        self._free.release()
 
 
 class Task(Generic[Result]):

@@ -8,12 +8,11 @@ order would be brought to a standstill, and its writer would fail because of us.
 
 import random
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from agebackup.snapshot.background import Task
+from agebackup.snapshot.background import Task, Turns
 from agebackup.snapshot.connecting import HeldElsewhereError, busy, connect, explained
 from agebackup.snapshot.live import LiveDatabase, require_lockable
 from agebackup.snapshot.rowids import Marks, renumberable_tables, rowid_marks
@@ -40,7 +39,7 @@ class Held:
     never paused long enough for that: then there is only the pin.
     """
 
-    def __init__(self, live: LiveDatabase, target: Path, turns: threading.Semaphore) -> None:
+    def __init__(self, live: LiveDatabase, target: Path, turns: Turns) -> None:
         self.live = live
         self.paired = self.renumberable = True
         self.pin = connect(live)
@@ -84,9 +83,13 @@ class Held:
         self._check = Task(self.pin, self._state)
 
     def _state(self) -> SourceState:
-        with self._turns:
+        if not self._turns.take():
+            raise sqlite3.OperationalError("interrupted")
+        try:
             problems, _ = problems_of(self.pin, "quick_check")
             return problems, {} if problems else rowid_marks(self.pin)
+        finally:
+            self._turns.give_back()
 
     def state(self, check: Callable[[], None]) -> SourceState:
         """Return the problems of the source and the marks of its rowids."""
@@ -111,13 +114,13 @@ def held_at_one_instant(
     Several databases are locked for it, one is not. Raises `BusyError` naming the database that
     was held by somebody else for `lock_seconds`. On exit all that is still under way ends.
     """
-    turns = threading.Semaphore(AT_ONCE)
+    turns = Turns(AT_ONCE, progress.stop)
     deadline = Deadline(lock_seconds)
     with ExitStack() as stack:
         held = tuple(
             stack.enter_context(closing(Held(live, target, turns))) for live, target in targets
         )
-        stack.callback(_cancel_copies, held)  # first of all: others may wait for their turns
+        stack.callback(turns.call_off)  # first of all, or each would wait for those closed later
         for one in held:
             _patiently(one.prepare, deadline, progress)
         if len(held) == 1:
@@ -129,11 +132,6 @@ def held_at_one_instant(
         for one in held:
             one.begin_check()
         yield held
-
-
-def _cancel_copies(held: Sequence[Held]) -> None:
-    for one in held:
-        one.vacuum.cancel()
 
 
 def _patiently(attempt: Callable[[], None], deadline: Deadline, progress: Progress) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agebackup.snapshot.background import POLL_SECONDS, Task
+from agebackup.snapshot.background import POLL_SECONDS, Task, Turns
 from agebackup.snapshot.connecting import connect
 from agebackup.snapshot.live import LiveDatabase
 
@@ -18,7 +18,7 @@ class Vacuum:
     written meanwhile; waiting for its turn afterwards therefore loses nothing.
     """
 
-    def __init__(self, live: LiveDatabase, target: Path, turns: threading.Semaphore) -> None:
+    def __init__(self, live: LiveDatabase, target: Path, turns: Turns) -> None:
         self.target = target
         self._turns = turns
         self._has_turn = self._begun = self._cancelled = False
@@ -47,7 +47,7 @@ class Vacuum:
             self._known.set()
             if self._has_turn:
                 self._has_turn = False
-                self._turns.release()
+                self._turns.give_back()
 
     def _notice(self, action: int, *_: str | None) -> int:
         # VACUUM attaches the new file, begins its read transaction, and only then compiles its
@@ -55,10 +55,9 @@ class Vacuum:
         if action == sqlite3.SQLITE_SELECT and not self._begun:
             self._begun = True
             self._known.set()
-            while not self._turns.acquire(timeout=POLL_SECONDS):
-                if self._cancelled:
-                    return sqlite3.SQLITE_DENY
-            self._has_turn = True
+            self._has_turn = self._turns.take(lambda: self._cancelled)
+            if not self._has_turn:
+                return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
 
     def await_beginning(self, check: Callable[[], None]) -> None:

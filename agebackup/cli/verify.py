@@ -59,7 +59,7 @@ def _checker(
 
     def check(path: Path) -> "Verified":
         if path.is_dir():
-            return verify_extracted(path, how)
+            return verify_extracted(path, private, claims, how)
         return verify_archive(path, private, claims, how)
 
     return check

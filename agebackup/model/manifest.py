@@ -60,13 +60,15 @@ class DatabaseRecord(Record, frozen=True, kw_only=True):
 
 
 class TreeRecord(Record, frozen=True, kw_only=True):
-    """What one tree gave. `referenced` and `orphans` are null where no query names its files."""
+    """What one tree gave. `source` is its absolute path where the archive was made, with which
+    queries may name its files. `referenced` and `orphans` are null where no query does."""
 
     name: str
     path: str
     role: Literal["attachments", "config", "tokens"]
     files: int
     bytes: int
+    source: str = ""
     named_by: str | None = None
     referenced: int | None = None
     orphans: int | None = None
@@ -128,6 +130,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     skipped: list[SkippedRecord] = []
     skipped_count: int = 0
     missing: list[str] = []
+    missing_count: int = 0
     empty_directories: list[str] = []
     clashing_names: int = 0
 

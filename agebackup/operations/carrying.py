@@ -7,15 +7,16 @@ from agebackup.model.manifest import MAX_RECORDED_SKIPS, TreeRecord
 from agebackup.model.names import named_digest, printable
 from agebackup.model.source import Skipped, TreeSource
 from agebackup.operations.order import Attempt
-from agebackup.operations.references import References
+from agebackup.operations.references import References, recorded_source
 from agebackup.snapshot.attachments import (
     EmptyDirectory,
     FoundFile,
     ScanRules,
     scan,
     stable_copy,
+    undeclared,
 )
-from agebackup.snapshot.bag import SMALL, BagWriter, FileChangedError
+from agebackup.snapshot.bag import SMALL, BagWriter, FileChangedError, FileRecord
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Account:
     lost: list[str] = field(default_factory=list)
     misnamed: list[str] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
+    undeclared: list[str] = field(default_factory=list)
 
     def skip(self, skipped: Skipped) -> None:
         """Count a file that is left out; a lost one is also a problem."""
@@ -50,7 +52,7 @@ class Account:
             role=tree.role,
             files=self.files,
             bytes=self.bytes,
-            source=str(tree.path) if counted else "",
+            source=recorded_source(tree) if counted else "",
             named_by=tree.named_by,
             referenced=self.referenced if counted else None,
             orphans=self.orphans if counted else None,
@@ -80,44 +82,49 @@ class Carrier:
                 account.empty_directories.append(found.place)
             else:
                 account.skip(found)
+        if account.undeclared and not self.attempt.order.source.raw_sqlite:
+            raise undeclared(tree, account.undeclared)
         return account
 
     def _carry_file(self, tree: TreeSource, found: FoundFile, account: Account) -> None:
         try:
             if self._is_volatile(found):
-                digest = self._carry_copy(found, account)
+                written = self._carry_copy(found, account)
             else:
                 written = self.bag.add_file(found.place, found.descriptor, found.status)
-                account.files += 1
-                account.bytes += written.size
-                digest = written.digest
         except FileChangedError:
             account.changed.add(found.place)
             return
-        if digest is None:
+        if written is None:
             return
-        if self.references.active and tree.role == "attachments":
-            if self.references.settle(found.place, digest):
+        account.files += 1
+        account.bytes += written.size
+        if written.sqlite:
+            account.undeclared.append(found.place)
+        if tree.role == "attachments":
+            self._compare(tree, found.place, written.digest, account)
+
+    def _compare(self, tree: TreeSource, place: str, digest: bytes, account: Account) -> None:
+        """Compare a file with what references, and its own name, say of it."""
+        if self.references.active:
+            if self.references.settle(place, digest):
                 account.referenced += 1
             else:
                 account.orphans += 1
         if tree.named_by == "sha256":
-            named = named_digest(found.place.removeprefix(tree.place + "/"), 64)
+            named = named_digest(place.removeprefix(tree.place + "/"), 64)
             if named is not None and named != digest.hex():
-                shown = printable(found.place.removeprefix("data/"))
+                shown = printable(place.removeprefix("data/"))
                 account.misnamed.append(f"content differs from the hash in its name: {shown}")
 
     def _is_volatile(self, found: FoundFile) -> bool:
         large = found.status.st_size > SMALL
         return found.place in self.attempt.volatile or (self.attempt.careful and large)
 
-    def _carry_copy(self, found: FoundFile, account: Account) -> bytes | None:
+    def _carry_copy(self, found: FoundFile, account: Account) -> FileRecord | None:
         copy = stable_copy(found, self.private, self.attempt.progress)
         if isinstance(copy, Skipped):
             account.skip(copy)
             return None
         with copy as held:
-            written = self.bag.add_file(found.place, held.descriptor, held.status)
-        account.files += 1
-        account.bytes += written.size
-        return written.digest
+            return self.bag.add_file(found.place, held.descriptor, held.status)

@@ -3,12 +3,20 @@
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agebackup.errors import FailedError
+from agebackup.model.manifest import TreeRecord
 from agebackup.model.names import printable
 from agebackup.model.source import TreeSource
+from agebackup.system.progress import Stop
 
 Row = Sequence[object]
+
+_LONGEST = 16_384
+"""No path of more characters is looked for: twice PATH_MAX, and room for what normalising drops."""
+_POLL = 4096
+_BEGINNING, _END = 200, 80
 
 
 @dataclass(frozen=True)
@@ -23,10 +31,64 @@ class TreePlace:
 def tree_places(trees: Iterable[TreeSource]) -> tuple[TreePlace, ...]:
     """Return the places of the attachments among `trees`."""
     return tuple(
-        TreePlace(tree.name, tree.place, str(tree.path))
+        TreePlace(tree.name, tree.place, recorded_source(tree))
         for tree in trees
         if tree.role == "attachments"
     )
+
+
+def recorded_source(tree: TreeSource) -> str:
+    """Return the absolute path of `tree` as a manifest can hold it: "" where it is no UTF-8."""
+    path = str(tree.path)
+    return path if path.isascii() or path.encode("utf-8", "ignore").decode() == path else ""
+
+
+def recorded_places(trees: Iterable[TreeRecord]) -> tuple[TreePlace, ...]:
+    """Return the places of the attachments among the `trees` of a manifest."""
+    return tuple(
+        TreePlace(tree.name, tree.path, tree.source) for tree in trees if tree.role == "attachments"
+    )
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where in the bag a path lies that a database names."""
+
+    trees: tuple[TreePlace, ...]
+
+    def place(self, path: str) -> str | None:
+        """Return the place of `path`, None where it lies in no tree.
+
+        An absolute path lies in the tree whose directory it is below; a relative one in the only
+        tree, or in the one whose NAME it begins with; always in the innermost that fits.
+        """
+        if len(path) > _LONGEST:
+            return None
+        normal = posixpath.normpath(path)
+        if normal.startswith("/"):
+            return _below(self._by_path, "/" + normal.lstrip("/"))
+        if normal in ("..", ".") or normal.startswith("../"):
+            return None
+        if len(self.trees) == 1:
+            return f"{self.trees[0].place}/{normal}"
+        return _below(self._by_name, normal)
+
+    @cached_property
+    def _by_path(self) -> dict[str, str]:
+        return {posixpath.normpath(tree.path): tree.place for tree in self.trees if tree.path}
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {tree.name: tree.place for tree in self.trees if tree.name}
+
+
+def _below(places: dict[str, str], path: str) -> str | None:
+    end = len(path)
+    while (end := path.rfind("/", 0, end)) >= 0:
+        place = places.get(path[:end] or "/")
+        if place is not None:
+            return place + path[end:]
+    return None
 
 
 @dataclass
@@ -37,27 +99,32 @@ class References:
     """
 
     trees: tuple[TreePlace, ...]
+    stop: Stop = field(default_factory=Stop)
     active: bool = False
     found: int = 0
     _wanted: dict[str, bytes | None] = field(default_factory=dict)
-    _differing: list[str] = field(default_factory=list)
-    _unplaced: list[str] = field(default_factory=list)
+    _differing: dict[str, None] = field(default_factory=dict)
+    _outside: dict[str, None] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Row], origin: str) -> int:
         """Add the rows (path, and optionally SHA-256 as hex or blob); return how many there were.
 
-        Raises `FailedError` naming `origin` for a row that is not of that shape.
+        Raises `FailedError` naming `origin` for a row that is not of that shape. Two rows that
+        want different contents of one file cannot both be right: that is a problem.
         """
         self.active = True
         count = 0
-        for row in rows:
-            count += 1
-            path, digest = _row(row, origin)
-            place = self._place(path)
+        for count, row in enumerate(rows, 1):
+            if count % _POLL == 0:
+                self.stop.check()
+            path, digest = path_and_digest(row, origin)
+            place = self._placing.place(path)
             if place is None:
-                self._unplaced.append(path)
-            elif self._wanted.setdefault(place, digest) is None:
+                self._outside[outside(path)] = None
+            elif (wanted := self._wanted.setdefault(place, digest)) is None:
                 self._wanted[place] = digest
+            elif digest not in (None, wanted):
+                self._differing[place] = None
         return count
 
     def settle(self, place: str, digest: bytes) -> bool:
@@ -67,7 +134,7 @@ class References:
         wanted = self._wanted.pop(place)
         self.found += 1
         if wanted is not None and wanted != digest:
-            self._differing.append(place)
+            self._differing[place] = None
         return True
 
     def places(self) -> tuple[str, ...]:
@@ -76,32 +143,39 @@ class References:
 
     def problems(self) -> list[str]:
         """Return a line for each referenced file that is missing, misplaced or different."""
-        lines = [f"referenced but missing: {_shown(place)}" for place in self._wanted]
-        lines += [f"content differs from its reference: {_shown(p)}" for p in self._differing]
-        lines += [f"referenced outside the attachments: {printable(p)}" for p in self._unplaced]
-        return lines
+        lines = [missing(place) for place in self._wanted]
+        lines += [differing(place) for place in self._differing]
+        return lines + list(self._outside)
 
-    def _place(self, path: str) -> str | None:
-        """Return where `path` lies in the bag: relative to the only tree, or with a tree's NAME."""
-        for tree in self.trees:
-            if tree.path and path.startswith(tree.path + "/"):
-                return f"{tree.place}/{path[len(tree.path) + 1 :]}"
-        normal = posixpath.normpath(path)
-        if normal.startswith(("/", "../")) or normal in ("..", "."):
-            return None
-        if len(self.trees) == 1:
-            return f"{self.trees[0].place}/{normal}"
-        for tree in self.trees:
-            if tree.name and normal.startswith(tree.name + "/"):
-                return f"{tree.place}/{normal[len(tree.name) + 1 :]}"
-        return None
+    @cached_property
+    def _placing(self) -> Placing:
+        return Placing(self.trees)
 
 
-def _shown(place: str) -> str:
-    return printable(place.removeprefix("data/"))
+def missing(place: str) -> str:
+    """Say that nothing lies at `place`, which a database names."""
+    return f"referenced but missing: {brief(place.removeprefix('data/'))}"
 
 
-def _row(row: Row, origin: str) -> tuple[str, bytes | None]:
+def differing(place: str) -> str:
+    """Say that what lies at `place` is not what a database says of it."""
+    return f"content differs from its reference: {brief(place.removeprefix('data/'))}"
+
+
+def outside(path: str) -> str:
+    """Say that a database names `path`, which lies in no tree."""
+    return f"referenced outside the attachments: {brief(path)}"
+
+
+def brief(name: str) -> str:
+    """Return `name` fit for a terminal and for a list of ten thousand, however long it is."""
+    if len(name) > _BEGINNING + _END:
+        name = f"{name[:_BEGINNING]}…{name[-_END:]}"
+    return printable(name)
+
+
+def path_and_digest(row: Row, origin: str) -> tuple[str, bytes | None]:
+    """Return what a row of a reference query names; `FailedError` naming `origin` if nothing."""
     path = row[0] if row else None
     digest = row[1] if len(row) > 1 else None
     if isinstance(path, bytes):

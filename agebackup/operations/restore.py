@@ -16,16 +16,15 @@ from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import printable
 from agebackup.model.reports import RestoreReport
+from agebackup.operations.examining import Examiner, judge
 from agebackup.operations.guards import require_space
 from agebackup.operations.reading import (
-    Examiner,
     Reading,
     incompleteness,
     name_warnings,
     read_archive,
 )
 from agebackup.operations.receivers import EVERYTHING, Selection, Staging, make_directories
-from agebackup.operations.verify import judge
 from agebackup.snapshot.bag import BagContents
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch

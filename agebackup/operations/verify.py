@@ -7,8 +7,8 @@ from agebackup.errors import VerificationError
 from agebackup.model.layout import BAGIT
 from agebackup.model.names import printable
 from agebackup.model.reports import Verified
+from agebackup.operations.examining import Examiner, judge
 from agebackup.operations.reading import (
-    Examiner,
     Reading,
     check_from_outside,
     incompleteness,
@@ -17,8 +17,8 @@ from agebackup.operations.reading import (
     open_archive,
     read_archive,
 )
-from agebackup.operations.receivers import EVERYTHING, DatabaseSpool, HashOnly, Selection
-from agebackup.snapshot.bag import BagContents, read_extracted
+from agebackup.operations.receivers import EVERYTHING, DatabaseSpool
+from agebackup.snapshot.bag import read_extracted
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.workspace import private_directory
@@ -55,21 +55,28 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
     )
 
 
-def verify_extracted(directory: Path, reading: Reading) -> Verified:
-    """Do the same for a bag that was extracted to `directory`; no key is needed."""
+def verify_extracted(
+    directory: Path, workspace: Path, claims: Claims, reading: Reading
+) -> Verified:
+    """Do the same for a bag that was extracted to `directory`; no key is needed.
+
+    Databases are examined as the private copies whose bytes were hashed: nobody can exchange them.
+    """
     watch = Stopwatch()
     if not (directory / BAGIT).exists():
         raise VerificationError(
             f"{printable(str(directory))} is no extracted bag: it holds no {BAGIT}.",
             hint="To verify the archives in a folder, name them: verify FOLDER/*.age",
         )
-    with Examiner(reading) as examiner, naming(directory):
+    with (
+        private_directory(workspace, claims, prefix="verify") as private,
+        Examiner(reading) as examiner,
+        naming(directory),
+    ):
+        spool = DatabaseSpool(private, examiner.arrived)
         contents = read_extracted(
-            directory, HashOnly(), limits=reading.limits, progress=reading.progress
+            directory, spool, limits=reading.limits, progress=reading.progress
         )
-        for record in contents.manifest.databases:
-            if contents.digest_of(record.path) is not None:
-                examiner.arrived(record.path, directory / record.path)
         judge(directory, contents, examiner, EVERYTHING)
     return Verified(
         archive=str(directory),
@@ -89,18 +96,3 @@ def verify_quickly(path: Path) -> Verified:
         size = os.fstat(descriptor).st_size
     verdict = "whole, as far as its header and size tell"
     return Verified(str(path), size, ("header", "size"), watch.seconds, verdict)
-
-
-def judge(path: Path, contents: BagContents, examiner: Examiner, selection: Selection) -> None:
-    """Raise `VerificationError` with every difference between promise and content.
-
-    Databases that `selection` leaves out were hashed, but not opened.
-    """
-    differences = [*contents.differences, *examiner.differences(contents, selection)]
-    if differences:
-        raise VerificationError(
-            f"{printable(str(path))} does not keep its promises: "
-            f"{len(differences)} difference{'s' if len(differences) > 1 else ''}.",
-            hint="Do not rely on it: use another archive, and make a new one.",
-            details=differences,
-        )

@@ -236,10 +236,18 @@ def test_undeclared_database_among_attachments(
     world: World, app: SampleApp, keys: Keys, out: Path
 ) -> None:
     """A live database among attachments is not copied as bytes, which would tear it."""
-    with closing(sqlite3.connect(app.blobs / "index.db")) as other:
-        other.execute("CREATE TABLE t (x)")
-    outcome = create(world, app, "--attachments", app.blobs, "-r", keys.recipient)
-    refused(world, outcome, 13, "index.db", "--raw-sqlite")
+    (app.blobs / "sub").mkdir()
+    for number in range(25):
+        with closing(sqlite3.connect(app.blobs / "sub" / f"{number:02}.db")) as other:
+            other.execute("CREATE TABLE t (x)")
+            if number == 3:  # larger than what is read at once
+                other.execute("INSERT INTO t VALUES (zeroblob(3000000))")
+            other.commit()
+    words = ("--attachments", app.blobs, "-r", keys.recipient)
+    outcome = create(world, app, *words)
+    refused(world, outcome, 13, "attachments/sub/03.db", "and 5 more", "--raw-sqlite")
+    assert create(world, app, *words, "--exclude", "sub/").code == 0
+    assert create(world, app, *words, "--raw-sqlite").code == 0
 
 
 @pytest.mark.parametrize("name", ["Notes", "-x", "a_b", "", "a" * 41])

@@ -45,7 +45,7 @@ class Writing:
         os.utime(self._source, (mtime, mtime))
         with self._source.open("rb") as file:
             written = self.tar.add_file(place, file.fileno(), os.fstat(file.fileno()))
-        assert written == (place, len(content), hashlib.sha256(content).digest())
+        assert written[:3] == (place, len(content), hashlib.sha256(content).digest())
 
     def finish(self) -> Path:
         """End the stream and return its path."""

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pytest
 
-from agebackup.errors import FailedError, RefusedError, StoppedError
+from agebackup.errors import FailedError, StoppedError
 from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.source import DatabaseSource, Skipped, Source, TreeSource
 from agebackup.snapshot.attachments import (
@@ -570,20 +570,6 @@ def test_running_out_of_descriptors_is_not_the_files_fault(tree: Path) -> None:
 
 
 # Databases
-
-
-def test_undeclared_databases_are_refused_all_at_once(tree: Path) -> None:
-    """SQLite files that nobody declared are refused, twenty by name and the rest by number."""
-    (tree / "sub").mkdir()
-    for number in range(25):
-        (tree / "sub" / f"{number:02}").write_bytes(SQLITE_MAGIC + bytes(84))
-    (tree / "last").write_text("content")
-    with pytest.raises(RefusedError, match="not declared") as caught:
-        scanned(tree)
-    assert "data/t/sub/00, " in caught.value.message and "and 5 more" in caught.value.message
-    assert "--raw-sqlite" in caught.value.hint
-    assert len(scanned(tree, raw_sqlite=True).files) == 26
-    assert list(scanned(tree, excluded=("sub/",)).files) == ["last"]
 
 
 def test_declared_databases_are_left_out_by_inode(tree: Path) -> None:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from agebackup.errors import FailedError, RefusedError, printable
-from agebackup.model.layout import SQLITE_MAGIC
+from agebackup.errors import FailedError, RefusedError, printable, shortened
 from agebackup.model.source import Skipped, Source, TreeSource
 from agebackup.snapshot.links import kind, unreadable
 from agebackup.snapshot.scanrules import Bounds, Identity, ScanRules
@@ -33,11 +32,11 @@ __all__ = [
     "measure",
     "scan",
     "stable_copy",
+    "undeclared",
 ]
 
 TRIES = 3
 """How often a private copy is begun because its file changed meanwhile."""
-SHOWN = 20
 # O_NONBLOCK: what became a fifo after it was listed would otherwise block the open for ever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _PIECE = 1 << 20
@@ -79,12 +78,10 @@ def scan(
     """Yield the files of `tree` opened for reading, its empty directories, and what is left out.
 
     The order is the same for the same tree. Nothing but regular files is opened, a declared
-    database never. Raises `FailedError` where attachments cannot be read at all, and at the end
-    `RefusedError` where there are SQLite files that nobody declared: a live one read as bytes
-    would be torn.
+    database never; other SQLite files are for who reads them to notice (`undeclared`). Raises
+    `FailedError` where attachments cannot be read at all.
     """
     walk = Walk(tree, rules, progress)
-    undeclared: list[str] = []
     with closing(walk.items()) as items:
         for item in items:
             if not isinstance(item, Candidate):
@@ -96,14 +93,9 @@ def scan(
                 yield found
                 continue
             try:
-                if not rules.raw_sqlite and _is_database(found.descriptor):
-                    undeclared.append(found.place)
-                elif not undeclared:
-                    yield found
+                yield found
             finally:
                 os.close(found.descriptor)
-    if undeclared:
-        raise _undeclared(tree, undeclared)
 
 
 def measure(tree: TreeSource, source: Source, progress: Progress) -> Measured:
@@ -170,20 +162,15 @@ def _opened(candidate: Candidate, bounds: Bounds) -> FoundFile | Skipped:
     return FoundFile(candidate.place, descriptor, status)
 
 
-def _is_database(descriptor: int) -> bool:
-    try:
-        return os.pread(descriptor, len(SQLITE_MAGIC), 0) == SQLITE_MAGIC
-    except OSError:
-        return False  # whoever reads the file meets the same error and knows what to say
+def undeclared(tree: TreeSource, places: list[str]) -> RefusedError:
+    """Return the refusal of SQLite files at `places` that nobody declared.
 
-
-def _undeclared(tree: TreeSource, places: list[str]) -> RefusedError:
-    shown = [printable(place) for place in places[:SHOWN]]
-    if len(places) > SHOWN:
-        shown.append(f"and {len(places) - SHOWN:,} more")
+    A live one that is read as bytes would be torn.
+    """
+    shown = ", ".join(shortened([printable(place.removeprefix("data/")) for place in places]))
     return RefusedError(
         f"{printable(str(tree.path))} holds SQLite files that are not declared as databases: "
-        f"{', '.join(shown)}.",
+        f"{shown}.",
         hint="Declare a live one with --db, leave it out with --exclude, "
         "or take all of them as mere bytes with --raw-sqlite.",
     )

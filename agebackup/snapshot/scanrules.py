@@ -37,7 +37,6 @@ class ScanRules:
     inodes: frozenset[Identity] = frozenset()
     withheld: tuple[Path, ...] = ()
     follow_symlinks: bool = False
-    raw_sqlite: bool = False
     trees: tuple[Path, ...] = ()
     places: frozenset[str] = frozenset()
     database_names: frozenset[str] = frozenset()
@@ -52,7 +51,6 @@ class ScanRules:
             inodes=frozenset(inodes),
             withheld=source.withheld,
             follow_symlinks=source.follow_symlinks,
-            raw_sqlite=source.raw_sqlite,
             trees=tuple(tree.path for tree in source.trees),
             places=frozenset(places),
             database_names=frozenset(database.path.name for database in source.databases),

@@ -7,6 +7,7 @@ import stat
 from typing import NamedTuple
 
 from agebackup.errors import FailedError, printable
+from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.limits import KIB, MIB
 from agebackup.model.ustar import (
     BLOCK,
@@ -30,11 +31,15 @@ _PADS = tuple(bytes(count) for count in range(BLOCK))
 
 
 class FileRecord(NamedTuple):
-    """A file as it was written: its place below the top folder, bytes, SHA-256."""
+    """A file as it was written: its place below the top folder, bytes, SHA-256.
+
+    `sqlite` is true for one read from a descriptor that begins as SQLite databases do.
+    """
 
     place: str
     size: int
     digest: bytes
+    sqlite: bool = False
 
 
 class FileChangedError(FailedError):
@@ -59,7 +64,8 @@ class TarWriter:
         self._descriptor = descriptor
         self._prefix = top.encode() + b"/"
         self._progress = progress
-        self._view = memoryview(bytearray(_CAPACITY))
+        self._buffer = bytearray(_CAPACITY)
+        self._view = memoryview(self._buffer)
         self._used = 0
         self._flushed = 0
         self._poll = select.poll()
@@ -102,7 +108,8 @@ class TarWriter:
                 self._view[start:content] = header
                 self._used = end + -size % BLOCK
                 self._view[end : self._used] = _PADS[self._used - end]
-                return FileRecord(place, size, hashlib.sha256(view).digest())
+                sqlite = self._buffer.startswith(SQLITE_MAGIC, content)
+                return FileRecord(place, size, hashlib.sha256(view).digest(), sqlite)
             status = after
         raise FileChangedError(place, "changed while it was read")
 
@@ -117,6 +124,7 @@ class TarWriter:
         self._append(self._header(place, size, status.st_mtime_ns // _SECOND, _mode(status)))
         digest = hashlib.sha256()
         problem = None
+        sqlite = False
         while done < size:
             start = self._room(BLOCK)
             target = self._view[start : start + min(size - done, _CAPACITY - start)]
@@ -129,6 +137,7 @@ class TarWriter:
                 target[:] = bytes(len(target))
                 got = len(target)
             digest.update(target[:got])
+            sqlite = sqlite or (not done and self._buffer.startswith(SQLITE_MAGIC, start))
             self._used += got
             done += got
         self._append(_PADS[-size % BLOCK])
@@ -136,7 +145,7 @@ class TarWriter:
             problem = FileChangedError(place, "changed while it was read")
         if problem is not None:
             raise problem
-        return FileRecord(place, size, digest.digest())
+        return FileRecord(place, size, digest.digest(), sqlite)
 
     def _header(self, place: str, size: int, mtime: int, mode: int) -> bytes:
         return encode_header(self._prefix + place.encode(), size, mtime, mode)

@@ -33,7 +33,7 @@ class Turns:
         """Have nobody wait any longer."""
         self._called_off = True
 
-    def take(self, cancelled: Callable[[], bool] = lambda: False) -> bool:
+    def take(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
         """Wait for a turn; return False where there is none, because of `cancelled` or for all."""
         while not self._free.acquire(timeout=POLL_SECONDS):
             if self._called_off or self._stop.signal_number or cancelled():

@@ -55,7 +55,7 @@ class Vacuum:
         if action == sqlite3.SQLITE_SELECT and not self._begun:
             self._begun = True
             self._known.set()
-            self._has_turn = self._turns.take(lambda: self._cancelled)
+            self._has_turn = self._turns.take(cancelled=lambda: self._cancelled)
             if not self._has_turn:
                 return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK

@@ -55,10 +55,12 @@ class Payload:
             raise over_limit("members", self._limits.members)
 
     def add(self, member: Member, digest: bytes, head: bytes) -> None:
-        """Take in a file that was admitted and read."""
+        """Take in a file that was admitted and read; raises `VerificationError` at a limit."""
         if self.databases == len(self.sizes) and head.startswith(SQLITE_MAGIC):
             self.databases += 1
         self.lines += b"%b  %b\n" % (hexlify(digest), member.place.encode())
+        if len(self.lines) > self._limits.manifest_bytes:
+            raise over_limit("manifest_bytes", self._limits.manifest_bytes)
         self.sizes.append(member.size)
         self.bytes += member.size
 

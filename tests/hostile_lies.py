@@ -108,6 +108,8 @@ LIES: dict[str, tuple[Bag, str]] = {
     "a database that is none": (_databases({"data/x.db": b"text"}, "data/x.db"), _NOT_AHEAD),
     "a smuggled -wal": (_beside("data/ledger.db-wal"), "may not lie beside a database"),
     "a smuggled -journal": (_beside("data/ledger.db-journal"), "may not lie beside a database"),
+    "a smuggled -WAL": (_beside("data/ledger.db-WAL"), "ledger.db-WAL may not lie beside"),
+    "a smuggled -wal of LEDGER.DB": (_beside("data/LEDGER.DB-wal"), "may not lie beside"),
     "a tree's files": (_changed("trees", files=2), "the tree"),
     "a tree's bytes": (_changed("trees", bytes=0), "the tree"),
     "a tree elsewhere": (_changed("trees", path="data/other"), _UNOWNED),

@@ -24,7 +24,6 @@ from hostile import (
 
 FILE = "app/data/attachments/x"
 LONG = "app/data/attachments/" + "n" * 200
-DEEP = "app/data/attachments/" + "d/" * 600 + "x"
 SECOND = member(FILE, b"second")
 
 
@@ -119,6 +118,9 @@ STREAMS: dict[str, bytes] = {
     "negative size": _replacing_header(size=b"\xff" * 12),
     "negative octal size": _replacing_header(size=b"-0000000005\0"),
     "size in base 256 where octal would do": _replacing_header(size=b"\x80" + (5).to_bytes(11)),
+    "size of 2^63": leading() + header(FILE.encode(), size=_huge(1 << 63)),
+    "time of 2^63": _replacing_header(mtime=_huge(1 << 63)),
+    "time before -2^63": _replacing_header(mtime=(-(1 << 63) - 1).to_bytes(12, signed=True)),
     "size with blanks": _replacing_header(size=b"          5\0"),
     "size with an underscore": _replacing_header(size=b"0000000_0_5\0"),
     "size of no digits": _replacing_header(size=bytes(12)),
@@ -152,7 +154,6 @@ STREAMS: dict[str, bytes] = {
     "blank at a name's end": inside(member("app/data/a ")),
     "%0A in a name": inside(member("app/data/a%0Ab")),
     "path of 4 KiB and more": inside(long_named("app/data/" + "/".join(["p" * 99] * 42))),
-    "deep path": inside(long_named(DEEP)),
     "manifest before the payload": reordered("bagit.txt", "RECOVER.md", "manifest.json"),
     "payload first": reordered("data/ledger.db"),
     "bagit.txt second": reordered("RECOVER.md", "bagit.txt"),

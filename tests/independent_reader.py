@@ -27,7 +27,7 @@ def number(field):
     if field[0] < 0x80:
         return int(re.fullmatch(rb"([0-7]{11})\0", field)[1], 8)
     value = int.from_bytes(field[1:]) - (field[0] == 0xFF) * (1 << 88)
-    require(8**11 <= value < 1 << 63 if field[0] == 0x80 else value < 0, "a number in base 256")
+    require(value in (range(8**11, 1 << 63) if field[0] == 0x80 else range(-(1 << 63), 0)), "size")
     return value
 
 
@@ -43,8 +43,7 @@ def written(path):
     cut = path.find(b"/", len(path) - 101) if len(path) > 100 else -1
     if len(path) <= 100 or (0 < cut <= 155 and path[cut + 1 :]):
         return path[cut + 1 :], path[: max(cut, 0)], False
-    number = sha256(path).hexdigest()[:16].encode()
-    return path.split(b"/")[0] + b"/long-name-" + number, b"", True
+    return path.split(b"/")[0] + b"/long-name-%.16b" % sha256(path).hexdigest().encode(), b"", True
 
 
 def members(tar):
@@ -72,6 +71,10 @@ def upwards(place):
     return [place[: end.start()] for end in re.finditer("/|$", place)][::-1]
 
 
+def key(name):
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
 def check_place(place):
     bad = re.search("Cc|Zl|Zp|Zs$", " ".join(map(category, place))) or re.search("%0[adAD]", place)
     require(not bad and not {"", ".", ".."} & set(place.split("/")), "a place that is not allowed")
@@ -80,16 +83,15 @@ def check_place(place):
 
 def read_tar(tar):
     order, tags, payload = [], {}, {}
-    for path, content in members(tar):
+    for path, data in members(tar):
         top, _, place = path.partition("/")
         check_place(place)
         order.append((top, "data/" if place.startswith("data/") else place))
         if place.startswith("data/"):
-            magic = content.startswith(b"SQLite format 3\0")
-            payload[place] = len(content), sha256(content).hexdigest(), magic
+            payload[place] = len(data), sha256(data).hexdigest(), data[:16] == b"SQLite format 3\0"
         else:
-            tags[place] = content
-            require(len(content) <= 65536 or place in {TAGS[1], *TAGS[3:]}, "a tag file's size")
+            tags[place] = data
+            require(len(data) <= 65536 or place in {TAGS[1], *TAGS[3:]}, "a tag file's size")
     names = [*TAGS[:2], *["data/"] * len(payload), *TAGS[2:], LAST, *tags.keys() & {LAST + ".sig"}]
     require(order == [(top, name) for name in names], "the order of the members")
     require(re.fullmatch("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", top), "the app's name")
@@ -115,8 +117,8 @@ def check_manifest(said, payload):
     trees, paths = {one["path"]: [0, 0] for one in said["trees"]}, list(payload)
     records = {one["path"]: (one["bytes"], one["sha256"], True) for one in said["databases"]}
     leading = {place: payload[place] for place in paths[: len(said["databases"])]}
-    besides = {place + end for place in leading for end in ("-wal", "-shm", "-journal")}
-    require(records == leading and not besides & set(paths), "the databases")
+    besides = {key(place + end) for place in leading for end in ("-wal", "-shm", "-journal")}
+    require(records == leading and not besides & set(map(key, paths)), "the databases")
     for place in paths[len(said["databases"]) :]:
         tree = trees[next((name for name in upwards(place) if name in trees), None)]
         tree[:] = tree[0] + 1, tree[1] + payload[place][0]
@@ -126,16 +128,16 @@ def check_manifest(said, payload):
     require(asked <= {"attachments"} and not (lost and said["complete"]), "a role, or complete")
     require(len(said["skipped"]) == min(said.get("skipped_count", 0), 10_000), "skipped_count")
     require(said["consistency"] != "single" or len(said["databases"]) < 2, "consistency")
-    for place in trees.keys() - {"data"}:
-        require(check_place(place) is None and place.startswith("data/"), "a tree outside of data/")
     empty = said.get("empty_directories", [])
-    for place in empty:
-        check_place(place)
-        require(place[:5] == "data/" and not set(upwards(place)) & set(paths), "an empty directory")
+    for place in [*(trees.keys() - {"data"}), *empty]:
+        require(
+            check_place(place) is None and place.startswith("data/"), "a place outside of data/"
+        )
+    require(not {up for place in empty for up in upwards(place)} & set(paths), "empty_directories")
     directories = {name for place in paths for name in upwards(place)[1:]} - {"data"}
     require(not directories & set(paths) and len(set(empty)) == len(empty), "a directory")
-    keys = {normalize("NFC", normalize("NFC", one).casefold()) for one in {*directories, *paths}}
-    require(said.get("clashing_names", 0) == len(directories) + len(paths) - len(keys), "clashes")
+    clashes = len(directories) + len(paths) - len(set(map(key, {*directories, *paths})))
+    require(said.get("clashing_names", 0) == clashes, "clashes")
 
 
 def read(archive, key):

@@ -128,3 +128,10 @@ def test_an_unreadable_directory_is_a_failure_not_damage(tmp_path: Path) -> None
     os.close(writing)
     with open(reading, "rb") as answer:
         assert answer.read() == b"1 ledger.db cannot be read: Permission denied."
+
+
+@pytest.mark.parametrize("name", ["ledger.db-wal", "ledger.db-WAL", "Ledger.DB-journal"])
+def test_a_smuggled_companion_is_refused(name: str, tmp_path: Path) -> None:
+    """A file that some file system would take for a database's own log is named, though listed."""
+    folder = extracted(tmp_path, Bag(files=FILES | {f"data/{name}": b"x"}))
+    assert f"payload: data/{name} may not lie beside a database" in differences(folder)

@@ -11,13 +11,14 @@ class Limits:
 
     Sizes are in bytes. `expansion` is how many bytes one compressed byte may become (Zstandard
     reaches about 10,000 on zeros), counted once the first `expansion_floor` bytes have come out.
-    `seconds` is what one SQL statement may take on a restored database.
+    `depth` lets every path pass that a bag can carry. `seconds` is what one SQL statement may
+    take on a restored database.
     """
 
     members: int = 5_000_000
     total_bytes: int = 16 * TIB
     path_bytes: int = 4096
-    depth: int = 512
+    depth: int = 2048
     tag_file_bytes: int = 64 * MIB
     manifest_bytes: int = 1 * GIB
     expansion: int = 1000

@@ -20,6 +20,8 @@ _LONG_LINK = b"././@LongLink"
 _REGULAR, _LONG = b"0", b"L"
 _NAME, _PREFIX = 100, 155
 _MAX_OCTAL = 8**11 - 1
+_SIZES = range(1 << 63)
+_TIMES = range(-(1 << 63), 1 << 63)
 _OWNER = b"0000000\0" * 2
 _MODES = {PLAIN: b"0000600\0" + _OWNER, EXECUTABLE: b"0000700\0" + _OWNER}
 _MODE_OF = {text: mode for mode, text in _MODES.items()}
@@ -110,7 +112,8 @@ def _decode_rare(block: bytes, long_path: bytes | None) -> Header:
         path = path if block[345] else path[1:]
     mode = _MODE_OF.get(block[100:124], PLAIN)
     header = Header(path, _number(block[124:136]), _number(block[136:148]), mode)
-    expected = encode_header(*header) if header.size >= 0 else b""
+    in_range = header.size in _SIZES and header.mtime in _TIMES
+    expected = encode_header(*header) if in_range else b""
     if long_path is not None:
         opening = long_name_blocks(long_path)
         # A path that fits needs no long name: one path, one way to write it.

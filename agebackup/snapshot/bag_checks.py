@@ -8,6 +8,7 @@ from itertools import islice
 from agebackup.errors import printable
 from agebackup.model.layout import LEADING_TAG_FILES, SQLITE_COMPANIONS, TRAILING_TAG_FILES
 from agebackup.model.manifest import MAX_RECORDED_SKIPS, Manifest
+from agebackup.model.names import clash_key
 from agebackup.snapshot.bag_contents import Payload, parse_lines
 from agebackup.snapshot.places import Places, is_place
 from agebackup.system.progress import Progress
@@ -149,10 +150,11 @@ def _database_differences(manifest: Manifest, payload: Payload) -> Iterator[str]
 
 def _companions(manifest: Manifest, payload: Payload) -> Iterator[str]:
     """Yield files that would change what an application sees in a database beside them."""
-    for record in manifest.databases:
-        for suffix in SQLITE_COMPANIONS:
-            if payload.places.holds_file(record.path + suffix):
-                yield f"payload: {printable(record.path + suffix)} may not lie beside a database"
+    besides = {clash_key(one.path + end) for one in manifest.databases for end in SQLITE_COMPANIONS}
+    held = {key for key in besides if payload.places.holds_key(key)}
+    for place, _ in payload.files() if held else ():
+        if clash_key(place) in held:
+            yield f"payload: {printable(place)} may not lie beside a database"
 
 
 def _tree_differences(manifest: Manifest, payload: Payload, progress: Progress) -> Iterator[str]:

@@ -52,6 +52,11 @@ class Places:
         """Return whether a file below `place` was taken in."""
         return _hash(place) in self._directories
 
+    def holds_key(self, key: str) -> bool:
+        """Return whether a name was taken in that folds to `key`, a `clash_key`."""
+        code = _hash(key)
+        return code in self._folded or code in self._keys
+
     def _enter(self, directory: str) -> bool:
         while _hash(directory) not in self._directories:
             self._directories.add(_hash(directory))

@@ -8,7 +8,7 @@ from pathlib import Path
 import independent_reader
 import pytest
 from bounded import contents_of, judged
-from hostile import Bag, filled, leading, long_named, member
+from hostile import FILES, Bag, filled, leading, long_named, member
 from hostile_lies import LIES, NEWER, saying
 from hostile_streams import ENDLESS, STREAMS
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from agebackup.errors import RefusedError, VerificationError
 from agebackup.model.limits import KIB, MIB, Limits
+from agebackup.model.names import MAX_PATH_BYTES
 
 HONEST = Bag().stream()
 TIGHT = Limits(
@@ -156,6 +157,32 @@ def test_directories_count_as_members() -> None:
     """Few files in very many directories are as much work as many files, and limited alike."""
     deep = member("app/data/" + "d/" * 30 + "x")
     assert "members" in judged([filled(leading() + deep)], Limits(members=20)).message
+
+
+@pytest.mark.parametrize(
+    "name, limits", {"members": Limits(members=20), "depth": Limits(depth=9)}.items()
+)
+def test_empty_directories_are_limited_like_those_of_files(name: str, limits: Limits) -> None:
+    """A list of directories that a restore would make costs no more than files may."""
+    bag = saying(empty_directories=["data/" + "d/" * 30 + "x"])
+    assert judged([bag.stream()]).accepted
+    assert name in judged([bag.stream()], limits).message
+    unmakeable = saying(empty_directories=["data/" + "n" * 256])
+    assert "too long a name" in judged([unmakeable.stream()]).details[0]
+    long = saying(empty_directories=["data/" + "n" * 200])
+    assert "path bytes" in judged([long.stream()], Limits(path_bytes=100)).message
+
+
+def test_the_deepest_path_is_within_the_limits() -> None:
+    """Whatever path create carries, a reader accepts without any flag."""
+    deepest = "data/attachments/" + "d/" * ((MAX_PATH_BYTES - 18) // 2) + "x"
+    empty = deepest.removesuffix("x") + "e"
+    bag = Bag(
+        files=FILES | {deepest: b"deep"}, lie=lambda said: said.update(empty_directories=[empty])
+    )
+    assert len(deepest) > MAX_PATH_BYTES - 2
+    judgement = judged([bag.stream()])
+    assert judgement.accepted, judgement
 
 
 def test_a_long_name_is_read_within_limits_only() -> None:

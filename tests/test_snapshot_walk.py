@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,22 @@ def test_a_config_directory_removed_while_it_is_listed_is_lost(tree: Path) -> No
     found = list(scan(TreeSource("t", tree, "data/t", role="config"), ScanRules(), Meanwhile(tree)))
     assert not [item for item in found if isinstance(item, FoundFile)]
     assert Skipped("data/t", "cannot be read: No such file or directory", lost=True) in found
+
+
+def test_a_withheld_directory_may_be_of_any_depth(tree: Path) -> None:
+    """What is withheld is known by its identity too, however deep it lies."""
+    (tree / "tokens").mkdir()
+    (tree / "free").mkdir()
+    below = os.open(tree / "tokens", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=below)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    os.close(os.open("token", os.O_CREAT | os.O_WRONLY, dir_fd=below))
+    os.link("token", tree / "free" / "hard-link", src_dir_fd=below)
+    os.close(below)
+    rules = ScanRules(withheld=(tree / "tokens",))
+    found = list(scan(TreeSource("t", tree, "data/t"), rules, Progress()))
+    assert not [item for item in found if isinstance(item, FoundFile)]
+    subprocess.run(["rm", "-r", tree], check=True)  # shutil.rmtree does not go that deep

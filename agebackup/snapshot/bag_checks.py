@@ -18,6 +18,8 @@ SHOWN = 1000
 
 _OXUM = re.compile(r"Payload-Oxum: ([0-9]{1,20})\.([0-9]{1,20})")
 _POLL = 4096
+LONGEST_NAME = 255
+"""Of one component, in bytes: more no usual file system takes."""
 
 
 def bounded(lines: Iterable[str]) -> list[str]:
@@ -190,7 +192,10 @@ def _tree_differences(manifest: Manifest, payload: Payload, progress: Progress) 
 
 
 def _directory_differences(manifest: Manifest, payload: Payload) -> Iterator[str]:
-    """Yield what cannot be among empty_directories: a restore will make all of them."""
+    """Yield what cannot be among empty_directories: a restore will make all of them.
+
+    Raises `VerificationError` where they pass a limit.
+    """
     places = payload.places
     if len(set(manifest.empty_directories)) < len(manifest.empty_directories):
         yield "manifest.json: empty_directories lists one twice"
@@ -199,6 +204,10 @@ def _directory_differences(manifest: Manifest, payload: Payload) -> Iterator[str
             yield f"manifest.json: empty_directories lists {printable(place)}, not in data/"
         elif _is_in_a_file(place, places):
             yield f"manifest.json: {printable(place)} is a file or below one, not a directory"
+        elif any(len(name.encode()) > LONGEST_NAME for name in place.split("/")):
+            yield f"manifest.json: empty_directories lists {printable(place)}: too long a name"
+        else:
+            payload.admit_directory(place)
 
 
 def _is_in_a_file(place: str, places: Places) -> bool:

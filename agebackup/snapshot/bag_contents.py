@@ -51,6 +51,18 @@ class Payload:
         why = self.places.add(member.place)
         if why:
             raise VerificationError(f"The archive holds {printable(member.place)}, but {why}.")
+        self._require_few()
+
+    def admit_directory(self, place: str) -> None:
+        """Raise `VerificationError` where an empty directory is beyond the limits."""
+        if len(place.encode()) > self._limits.path_bytes:
+            raise over_limit("path_bytes", self._limits.path_bytes)
+        if place.count("/") > self._limits.depth:
+            raise over_limit("depth", self._limits.depth)
+        self.places.add_empty(place)
+        self._require_few()
+
+    def _require_few(self) -> None:
         if self.places.directories + len(self.sizes) > self._limits.members:
             raise over_limit("members", self._limits.members)
 

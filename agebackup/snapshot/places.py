@@ -14,12 +14,13 @@ class Places:
     """The places of payload files, with the directories above them, each met once.
 
     `clashes` counts names (of files and of directories) that an earlier, different one equals
-    once case and Unicode form are folded. `directories` counts the directories below `data`.
+    once case and Unicode form are folded. `directories` counts those below `data`.
     """
 
     def __init__(self) -> None:
         self.clashes = 0
         self._directories = {_hash("data")}
+        self._empty: set[int] = set()
         self._parent = "data"
         # Names that equal their own key need one entry, the rest two: most names are the former.
         self._folded: set[int] = {_hash("data")}
@@ -28,8 +29,8 @@ class Places:
 
     @property
     def directories(self) -> int:
-        """How many directories the files lie in."""
-        return len(self._directories) - 1
+        """How many directories there are, those of the files and the empty ones."""
+        return len(self._directories) - 1 + len(self._empty)
 
     def add(self, place: str) -> str | None:
         """Take in the file at `place`; return why it cannot be there, or None where it can."""
@@ -43,6 +44,12 @@ class Places:
         if _hash(place) in self._directories:
             return "it is a directory as well"
         return "it is there twice"
+
+    def add_empty(self, place: str) -> None:
+        """Take in the empty directory `place`, which is in no file, once; it clashes with none."""
+        while (code := _hash(place)) not in self._directories and code not in self._empty:
+            self._empty.add(code)
+            place = place[: place.rfind("/")]
 
     def holds_file(self, place: str) -> bool:
         """Return whether a file at `place` was taken in."""

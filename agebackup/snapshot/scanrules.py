@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,13 +148,15 @@ def _identities(path: Path) -> Iterator[Identity]:
     except OSError:
         return
     yield status.st_dev, status.st_ino
-    for directory, _, names in os.walk(path):
-        for name in (".", *names):
-            try:
-                status = os.lstat(os.path.join(directory, name))
-            except OSError:
-                continue
-            yield status.st_dev, status.st_ino
+    waiting = [os.fspath(path)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    yield status.st_dev, status.st_ino
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append(entry.path)
 
 
 def _inside(tree: Path, path: Path) -> set[str]:

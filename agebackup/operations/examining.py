@@ -155,7 +155,7 @@ class Examiner:
             path, job = self._found.pop(record.path)
             said, seconds = self._facts(record, job)
             lines += said
-            if not said and (record.counts or record.references):
+            if seconds and (record.counts or record.references):
                 answering = Answering(record, contents, placing, known)
                 work = partial(bounded, partial(answering.ask, path), seconds)
                 job = self._workers.submit(partial(work, extra=INDEXED * contents.files))
@@ -165,7 +165,7 @@ class Examiner:
         return lines
 
     def _facts(self, record: DatabaseRecord, job: Job) -> tuple[list[str], float]:
-        """Return what is wrong with a database, and how many seconds are left for its queries."""
+        """Return what is wrong with a database, and how many seconds there are for its queries."""
         if max(len(record.counts), len(record.references)) > MAX_QUERIES:
             return [_shown(record, f"declares more than {MAX_QUERIES:,} queries")], 0
         try:
@@ -173,10 +173,10 @@ class Examiner:
         except FailedError as error:
             return self._failed(record, error), 0
         facts = facts_from(result)
-        lines = [_shown(record, f"integrity_check: {line}") for line in facts.problems]
-        if not facts.problems:
-            lines += shortened(fact_differences(record, facts))
-        return lines, self.reading.limits.seconds - float(str(result["seconds"]))
+        if facts.problems:
+            return [_shown(record, f"integrity_check: {line}") for line in facts.problems], 0
+        left = self.reading.limits.seconds - float(str(result["seconds"]))
+        return shortened(fact_differences(record, facts)), max(left, 1)
 
     def _answers(self, record: DatabaseRecord, job: Job, manifest: Manifest) -> list[str]:
         try:

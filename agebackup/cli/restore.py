@@ -54,7 +54,7 @@ def command(archive: Path, target: Path, **options: Any) -> int:
     order = RestoreOrder(
         archive=archive,
         target=target,
-        kept=f"{Path(target.absolute()).name}.pre_restore_{now}",
+        kept=f"pre_restore_{now}",
         overwrite=options["overwrite"],
         selection=Selection.of(options["globs"]),
         keep_bag=options["keep_bag"],

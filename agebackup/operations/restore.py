@@ -5,18 +5,23 @@ its end and every check has passed does the staging directory take the target's 
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from agebackup.errors import NotFoundError, RefusedError
+from agebackup.errors import NotFoundError, RefusedError, UsageError
 from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import printable
 from agebackup.model.reports import RestoreReport
 from agebackup.operations.examining import Examiner, judge
+from agebackup.operations.finishing import (
+    leave_out,
+    make_empty_directories,
+    set_journal_modes,
+    write_tag_files,
+)
 from agebackup.operations.guards import require_space
 from agebackup.operations.reading import (
     Reading,
@@ -24,23 +29,18 @@ from agebackup.operations.reading import (
     name_warnings,
     read_archive,
 )
-from agebackup.operations.receivers import EVERYTHING, Selection, Staging, make_directories
-from agebackup.snapshot.bag import BagContents
+from agebackup.operations.receivers import EVERYTHING, Selection
+from agebackup.operations.staging import Staging
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.durable import place_directory, sync_tree
-from agebackup.system.workspace import claimed_directory
-
-JOURNAL_VERSIONS = 18
-"""Offset of the two header bytes that say WAL (2, 2) or rollback journal (1, 1).
-
-Source: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
-"""
+from agebackup.system.syncing import explained
+from agebackup.system.workspace import claimed_directory, private_directory
 
 
 @dataclass(frozen=True)
 class RestoreOrder:
-    """What to restore, where to, and what of it. `kept` is the old state's name beside target.
+    """What to restore, where to, and what of it. The old state is kept as "TARGET.`kept`".
 
     `max_user_versions` maps a database's name, or its path in the app, to the newest
     `user_version` that the app understands; `declared` gives what the configuration says of that
@@ -58,6 +58,12 @@ class RestoreOrder:
     max_user_versions: Mapping[str, int] = field(default_factory=dict)
     declared: Callable[[str], Mapping[str, int]] = lambda app: {}
 
+    @property
+    def unwanted(self) -> frozenset[str]:
+        """The roles of the trees that are not to be restored."""
+        wanted = {"config": self.config, "tokens": self.tokens}
+        return frozenset(role for role, asked in wanted.items() if not asked)
+
 
 def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreReport:
     """Restore `order.archive` into `order.target` and return what was put there.
@@ -66,34 +72,83 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
     but, after SIGKILL, what the next run's sweep removes.
     """
     watch = Stopwatch()
+    if order.keep_bag and (order.selection != EVERYTHING or order.unwanted):
+        raise UsageError(
+            "A bag is kept whole or not at all: a part of one would not verify.",
+            hint="Leave out --keep-bag, or --only, --no-config and --no-tokens.",
+        )
     target = Path(os.path.realpath(order.target))
     kept = _guard_target(order, target)
     _guard_space(order.archive, target.parent)
-    prefix = DATA if order.keep_bag else ""
-    with claimed_directory(target.parent, claims, prefix="restore") as staging:
-        with Examiner(reading) as examiner:
-            receiver = Staging(staging.path, order.selection, examiner.arrived, prefix)
-            contents = read_archive(order.archive, receiver, reading)
-            judge(order.archive, contents, examiner, order.selection)
-        manifest = contents.manifest
-        _guard_versions(order, manifest)
-        restored = _require_something(order, receiver, manifest)
-        left_out = _finish_staging(order, staging.path, contents)
-        sync_tree(staging.path)
+    with claimed_directory(target.parent, claims, prefix="restore") as claim:
+        staged = _stage(order, claim.path, claims, reading)
+        sync_tree(claim.path)
         reading.progress.stop.check()
-        place_directory(staging, target, kept)
+        place_directory(claim, target, kept)
+    manifest = staged.manifest
+    warnings = name_warnings(order.archive, manifest) + incompleteness(manifest)
     return RestoreReport(
         archive=str(order.archive),
         target=str(target),
-        files=receiver.files - left_out.files,
-        bytes=receiver.size - left_out.size,
+        files=staged.files,
+        bytes=staged.size,
         seconds=watch.seconds,
-        databases=restored,
+        databases=staged.databases,
         previous_state=str(kept) if kept else None,
         manifest=manifest,
-        left_out=left_out.names,
-        warnings=name_warnings(order.archive, manifest) + incompleteness(manifest),
+        left_out=staged.left_out,
+        warnings=warnings + staged.warnings,
     )
+
+
+@dataclass(frozen=True)
+class _Staged:
+    manifest: Manifest
+    databases: tuple[str, ...]
+    files: int
+    size: int
+    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def _stage(order: RestoreOrder, root: Path, claims: Claims, reading: Reading) -> _Staged:
+    """Build in the private directory `root` what the target shall be, all of it verified."""
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    prefix = DATA if order.keep_bag else ""
+    try:
+        with (
+            private_directory(root.parent, claims, prefix="databases") as private,
+            Examiner(reading) as examiner,
+            closing(Staging(top, private, order.selection, examiner.arrived, prefix)) as staging,
+        ):
+            contents = read_archive(order.archive, staging, reading)
+            judge(order.archive, contents, examiner, order.selection)
+            manifest, stop = contents.manifest, reading.progress.stop
+            _guard_versions(order, manifest)
+            databases = _require_something(order, staging, manifest)
+            with explained(root.parent):
+                left_out = leave_out(staging, contents, order.unwanted, stop)
+                make_empty_directories(staging, manifest, order.unwanted, stop)
+                if order.keep_bag:
+                    write_tag_files(staging, contents)
+                else:
+                    set_journal_modes(staging, manifest)
+    finally:
+        os.close(top)
+    return _Staged(
+        manifest,
+        databases,
+        staging.files - left_out.files,
+        staging.size - left_out.size,
+        left_out.names,
+        _time_warnings(staging),
+    )
+
+
+def _time_warnings(staging: Staging) -> tuple[str, ...]:
+    if not staging.untimed:
+        return ()
+    return (f"The times of {staging.untimed:,} files are beyond what this system can set.",)
 
 
 def _guard_target(order: RestoreOrder, target: Path) -> Path | None:
@@ -111,19 +166,20 @@ def _guard_target(order: RestoreOrder, target: Path) -> Path | None:
             f"The target {shown} exists and is not a directory.",
             hint="Name a directory that is absent or empty.",
         )
-    if not any(os.scandir(target)):
-        return None
-    if not order.overwrite:
-        raise RefusedError(
-            f"The target {shown} is not empty.",
-            hint="Name another one, or --overwrite to keep this state beside the restored one.",
-        )
     if os.path.ismount(target):
         raise RefusedError(
             f"The target {shown} is a mount point and cannot be exchanged.",
             hint="Restore into a directory inside it.",
         )
-    kept = target.with_name(order.kept)
+    with explained(target), os.scandir(target) as entries:
+        if not any(entries):
+            return None
+    if not order.overwrite:
+        raise RefusedError(
+            f"The target {shown} is not empty.",
+            hint="Name another one, or --overwrite to keep this state beside the restored one.",
+        )
+    kept = target.with_name(f"{target.name}.{order.kept}")
     if os.path.lexists(kept):
         raise RefusedError(
             f"The name for the old state, {printable(str(kept))}, is taken.",
@@ -159,12 +215,12 @@ def _guard_versions(order: RestoreOrder, manifest: Manifest) -> None:
 
 
 def _require_something(
-    order: RestoreOrder, receiver: Staging, manifest: Manifest
+    order: RestoreOrder, staging: Staging, manifest: Manifest
 ) -> tuple[str, ...]:
     """Return the names of the databases that are restored; refuse globs that match nothing."""
     wants = order.selection.wants
     places = [place.removeprefix(DATA) for place in manifest.empty_directories]
-    if not receiver.files and manifest.payload_files and not any(map(wants, places)):
+    if not staging.files and manifest.payload_files and not any(map(wants, places)):
         raise NotFoundError(
             f"{printable(str(order.archive))} holds nothing that --only matches.",
             hint="agebackup ls lists what it holds.",
@@ -172,66 +228,3 @@ def _require_something(
     return tuple(
         record.name for record in manifest.databases if wants(record.path.removeprefix(DATA))
     )
-
-
-@dataclass(frozen=True)
-class _LeftOut:
-    names: tuple[str, ...] = ()
-    files: int = 0
-    size: int = 0
-
-
-def _finish_staging(order: RestoreOrder, staging: Path, contents: BagContents) -> _LeftOut:
-    """Make of the verified staging directory exactly what the target shall be."""
-    manifest = contents.manifest
-    data = staging / DATA if order.keep_bag else staging
-    for place in manifest.empty_directories:
-        if order.selection.wants(place.removeprefix(DATA)):
-            make_directories(data / place.removeprefix(DATA))
-    left_out = _leave_out(order, data, manifest)
-    if order.keep_bag:
-        for name, content in contents.tag_files.items():
-            path = staging / name
-            path.write_bytes(content)
-            path.chmod(0o600)
-    else:
-        _set_journal_modes(data, manifest)
-    return left_out
-
-
-def _leave_out(order: RestoreOrder, data: Path, manifest: Manifest) -> _LeftOut:
-    unwanted = {"config": not order.config, "tokens": not order.tokens}
-    names: list[str] = []
-    files = size = 0
-    for tree in manifest.trees:
-        path = data / tree.path.removeprefix(DATA)
-        if not unwanted.get(tree.role) or not os.path.lexists(path):
-            continue
-        for file in _files(path):
-            files += 1
-            size += file.stat().st_size
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-        names.append(f"{tree.role}: {printable(tree.path.removeprefix(DATA))}")
-    return _LeftOut(tuple(names), files, size)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-    for directory, _, files in os.walk(path):
-        yield from (Path(directory, name) for name in files)
-
-
-def _set_journal_modes(data: Path, manifest: Manifest) -> None:
-    """Give databases that were in WAL mode their mode back, as the header records it."""
-    for record in manifest.databases:
-        path = data / record.path.removeprefix(DATA)
-        if record.journal_mode == "wal" and path.is_file():
-            times = path.stat()
-            with path.open("r+b") as file:
-                file.seek(JOURNAL_VERSIONS)
-                file.write(b"\x02\x02")
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -1,6 +1,7 @@
 """verify: say whether an archive, or a bag extracted from one, keeps every promise it makes."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 from agebackup.errors import VerificationError
@@ -42,8 +43,9 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
     with (
         private_directory(workspace, claims, prefix="verify") as private,
         Examiner(reading) as examiner,
+        closing(DatabaseSpool(private, examiner.arrived)) as spool,
     ):
-        contents = read_archive(path, DatabaseSpool(private, examiner.arrived), reading)
+        contents = read_archive(path, spool, reading)
         judge(path, contents, examiner, EVERYTHING)
     return Verified(
         archive=str(path),
@@ -71,9 +73,9 @@ def verify_extracted(
     with (
         private_directory(workspace, claims, prefix="verify") as private,
         Examiner(reading) as examiner,
+        closing(DatabaseSpool(private, examiner.arrived)) as spool,
         naming(directory),
     ):
-        spool = DatabaseSpool(private, examiner.arrived)
         contents = read_extracted(
             directory, spool, limits=reading.limits, progress=reading.progress
         )

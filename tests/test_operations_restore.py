@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Keys
+from conftest import Keys, World
 from hostile import Bag, Manifest, header, member, stream_of
 
 from agebackup.errors import FailedError, RefusedError, UsageError, VerificationError
@@ -330,3 +330,21 @@ def test_an_extracted_database_is_examined_as_it_was_hashed(desk: Desk) -> None:
     with pytest.raises(VerificationError) as caught:
         verify_extracted(desk.target, desk.directory / "work", desk.claims, reading)
     assert all("symbolic link" in line for line in caught.value.details)
+
+
+def test_absolute_references_verify(world: World, keys: Keys) -> None:
+    """An archive whose database names attachments by absolute paths is proved, and verifies."""
+    blobs, out = world.directory / "blobs", world.directory / "out"
+    blobs.mkdir()
+    out.mkdir()
+    (blobs / "a").write_bytes(b"a")
+    database = world.directory / "a.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE t(path)")
+        connection.execute("INSERT INTO t VALUES (?)", (str(blobs / "a"),))
+        connection.commit()
+    words = ("create", "--db", database, "--attachments", blobs, "--to", out, "-r", keys.recipient)
+    outcome = world.run(*words, "--referenced-by", "a.db: SELECT path FROM t")
+    assert outcome.code == 0, outcome.err
+    verified = world.run("verify", outcome.out.strip(), "-i", keys.identity)
+    assert verified.code == 0, verified.err

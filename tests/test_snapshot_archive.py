@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import PLACES
+from system_faults import fault, run
 
 from agebackup.errors import FailedError, StoppedError
 from agebackup.model.limits import Limits
@@ -265,3 +266,23 @@ def test_a_payload_that_cannot_be_written_is_a_plain_failure(tmp_path: Path) -> 
         tar.next()
         with pytest.raises(FailedError, match="No space left"):
             tar.copy(full.fileno())
+
+
+@pytest.mark.linux
+def test_a_source_that_fails_is_named(tmp_path: Path) -> None:
+    """An I/O error of a file that is archived is said of that file, whichever call it strikes."""
+    scenario = """
+    from agebackup.snapshot.tar_writer import TarWriter
+    file, sink = os.open(here / "file", os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
+    TarWriter(sink, "app", Progress()).add_file("data/file", file, os.fstat(file))
+    """
+    path = tmp_path / "file"
+    for size in (10, 1 << 20):
+        path.write_bytes(bytes(size))
+        for injected in (
+            "preadv2,preadv:error=EIO",
+            "newfstatat:error=EIO:when=2",
+        ):  # 1: the test's own
+            done = run(scenario, tmp_path, under=(*fault(injected), "-P", str(path)))
+            says = "FileChangedError data/file cannot be read: Input/output error.\n"
+            assert done.stdout == says, (injected, done)

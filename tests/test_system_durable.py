@@ -1,5 +1,6 @@
 """Publishing files and placing directories: whole or not at all, whatever fails when."""
 
+import errno
 import os
 import re
 import shutil
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.linux
 PUBLISH = """
 with publication(here / "dest", "a.age", claims, replace={replace}) as draft:
     for piece in (b"new" * 1000, b"er", b"!"):
-        write_all(draft.descriptor, piece)
+        draft.write(piece)
 """
 NEW = b"new" * 1000 + b"er!"
 PLACE = """
@@ -218,7 +219,7 @@ def test_a_full_disk_is_said_with_its_name(tmp_path: Path) -> None:
         try:
             with publication(here / "dest", "a.age", claims, replace=False) as draft:
                 while True:
-                    write_all(draft.descriptor, bytes(4096))
+                    draft.write(bytes(4096))
         finally:
             print(os.listdir(here / "dest"), os.listdir(here / "state" / "claims"))
         """,
@@ -518,3 +519,12 @@ def test_every_refusal_is_a_sentence_with_a_hint(tmp_path: Path) -> None:
         error = failure(OSError(number, os.strerror(number)), tmp_path)
         assert str(tmp_path) in error.message and error.message.endswith(".")
         assert error.hint
+
+
+def test_an_error_of_somebody_elses_file_is_not_blamed_on_the_disk(tmp_path: Path) -> None:
+    """What fails to be read while a draft is written is not said of the destination."""
+    with (
+        pytest.raises(OSError, match="read"),
+        publication(tmp_path, "a", Claims(tmp_path / "state"), replace=False),
+    ):
+        raise OSError(errno.EIO, "an attachment cannot be read")

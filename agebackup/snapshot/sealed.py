@@ -4,7 +4,6 @@ The encryption runs in a child process, so that it works beside the hashing and 
 happens to either side, the other ends, and the error that came first is the one that is raised.
 """
 
-import errno
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -25,9 +24,7 @@ from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.system.process import TICK, Worker
 from agebackup.system.progress import Progress
 from agebackup.system.streams import open_pipe
-
-_SAID_WITH_THE_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""What the publication explains better, because it knows the directory (system/durable.py)."""
+from agebackup.system.syncing import DraftWriteError
 
 
 class Seal:
@@ -49,8 +46,8 @@ def sealing(
 
     On a clean exit the file holds all of it and has exactly the size it must have. On an exception
     of the body the encryption is ended and the file is worthless; where the body failed because
-    the encryption had (BrokenPipeError), the reason is raised instead. Raises OSError where the
-    file cannot be written. Must be entered in the main thread, before SQLite is opened.
+    the encryption had (BrokenPipeError), the reason is raised instead. Raises `DraftWriteError`
+    where the file cannot be written. Must be entered in the main thread, before SQLite is opened.
     """
     reading, writing = open_pipe()
     with open(writing, "wb", buffering=0) as pipe:
@@ -149,21 +146,18 @@ def _encrypted(worker: Worker, progress: Progress) -> Encrypted:
     try:
         result = worker.result(progress)
     except OSError as error:
-        if error.errno in _SAID_WITH_THE_PLACE:
-            raise
-        raise FailedError(
-            f"The archive cannot be written: {error.strerror or error}.",
-            hint="Check the destination, then run again.",
-        ) from error
+        raise DraftWriteError(error.errno, error.strerror or str(error)) from error
     return Encrypted(**result)  # type: ignore[arg-type]  # as asdict made it
 
 
 def _require_exact_size(descriptor: int, encrypted: Encrypted) -> None:
-    size = os.fstat(descriptor).st_size
     try:
+        size = os.fstat(descriptor).st_size
         expected = sealed_size(_header(descriptor).length, encrypted.plaintext_bytes)
     except VerificationError:
         expected = -1
+    except OSError as error:
+        raise DraftWriteError(error.errno, error.strerror) from error
     if not size == expected == encrypted.sealed_bytes:
         raise FailedError(
             f"The destination does not hold what was written: {size} bytes came back, where "

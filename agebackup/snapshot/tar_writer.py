@@ -103,7 +103,7 @@ class TarWriter:
             end = content + size
             view = self._view[content:end]
             got = _read(place, descriptor, view, 0)
-            after = os.fstat(descriptor)
+            after = _status(place, descriptor)
             if got == size and _same(status, after):
                 self._view[start:content] = header
                 self._used = end + -size % BLOCK
@@ -141,10 +141,10 @@ class TarWriter:
             self._used += got
             done += got
         self._append(_PADS[-size % BLOCK])
-        if problem is None and not _same(status, os.fstat(descriptor)):
-            problem = FileChangedError(place, "changed while it was read")
         if problem is not None:
             raise problem
+        if not _same(status, _status(place, descriptor)):
+            raise FileChangedError(place, "changed while it was read")
         return FileRecord(place, size, digest.digest(), sqlite)
 
     def _header(self, place: str, size: int, mtime: int, mode: int) -> bytes:
@@ -186,6 +186,13 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
         and before.st_mtime_ns == after.st_mtime_ns
         and before.st_ctime_ns == after.st_ctime_ns
     )
+
+
+def _status(place: str, descriptor: int) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        raise FileChangedError(place, f"cannot be read: {error.strerror}") from None
 
 
 def _read(place: str, descriptor: int, target: memoryview, offset: int) -> int:

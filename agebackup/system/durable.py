@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agebackup.errors import FailedError, NotFoundError, RefusedError, UsageError, printable
 from agebackup.system import libc
 from agebackup.system.streams import write_all
-from agebackup.system.syncing import explained, sync_path
+from agebackup.system.syncing import DraftWriteError, explained, sync_path
 from agebackup.system.syncing import failure as failure
 from agebackup.system.syncing import sync_directory as sync_directory
 from agebackup.system.syncing import sync_file as sync_file
@@ -30,7 +30,6 @@ TEMPORARY_NAME = re.compile(r"\.~agebackup-(?:[a-z]{1,20}-)?[0-9a-f]{16}\.nosync
 _AT_FDCWD = -2 if libc.DARWIN else -100
 _NOREPLACE, _EXCHANGE = (4, 2) if libc.DARWIN else (1, 2)
 _CANNOT_LINK = libc.UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EACCES}
-_OF_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
 def temporary_name(label: str = "") -> str:
@@ -44,6 +43,13 @@ class Draft:
 
     path: Path
     descriptor: int
+
+    def write(self, content: bytes) -> None:
+        """Write all of `content`; raises `DraftWriteError`."""
+        try:
+            write_all(self.descriptor, content)
+        except OSError as error:
+            raise DraftWriteError(error.errno, error.strerror) from error
 
 
 @contextmanager
@@ -80,9 +86,10 @@ def write_durably(
 ) -> None:
     """Write `content` to `path` as `publication` does, with the permission bits `mode`."""
     with publication(path.parent, path.name, claims, replace=replace) as draft:
-        write_all(draft.descriptor, content)
+        draft.write(content)
         if mode != 0o600:
-            os.fchmod(draft.descriptor, mode)
+            with explained(path.parent):
+                os.fchmod(draft.descriptor, mode)
 
 
 def _open_directory(directory: Path) -> int:
@@ -125,13 +132,11 @@ def _drafted(folder: int, directory: Path, claim: "Claim") -> Iterator[Draft]:
 
 @contextmanager
 def _explained_if_writing(directory: Path) -> Iterator[None]:
-    """Explain the draft's own refusals, which name no file; others' errors pass as they are."""
+    """Explain the draft's own refusals; others' errors pass as they are."""
     try:
         yield
-    except OSError as error:
-        if error.filename is None and error.errno in _OF_WRITING:
-            raise failure(error, directory) from error
-        raise
+    except DraftWriteError as error:
+        raise failure(error, directory) from error
 
 
 def _require_same(opened: os.stat_result, now: os.stat_result | None, what: str) -> None:

@@ -33,6 +33,10 @@ _REASONS = {
 }
 
 
+class DraftWriteError(OSError):
+    """The draft itself cannot be written; whoever publishes it knows its place and says so."""
+
+
 def failure(error: OSError, place: Path) -> AgebackupError:
     """Return the sentence for `error`, which came up while something was written in `place`."""
     shown = printable(str(place))

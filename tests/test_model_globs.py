@@ -1,5 +1,8 @@
 """The pattern language for paths."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +93,40 @@ def test_an_escaped_path_matches_itself_alone(parts: list[str]) -> None:
     expression = compile_globs([pattern])
     assert expression.fullmatch(path) and expression.fullmatch(path + "/")
     assert not expression.fullmatch(path + "x") and not expression.fullmatch("x/" + path)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a*" * 40 + "b", "*a" * 40 + "*b*", "*" * 4000 + "b", "?*" * 50 + "b"]
+)
+@pytest.mark.parametrize("name", ["a" * 255, "/".join(["a" * 255] * 15), "a/" * 2000])
+def test_a_hostile_name_costs_little(pattern: str, name: str) -> None:
+    """A pattern with very many stars takes a moment for any name, not years."""
+    expression = compile_globs([pattern, "**/a/" * 20 + "b"])
+    begun = time.monotonic()
+    assert not expression.fullmatch(name)
+    assert time.monotonic() - begun < 0.5
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "**"]), min_size=2, max_size=6),
+    st.lists(st.sampled_from("ab"), min_size=1, max_size=8),
+)
+def test_double_stars_mean_what_they_always_meant(parts: list[str], path: list[str]) -> None:
+    """Many `**` in one pattern match what a plain trial of every division matches."""
+    *inner, last = parts
+    plain = "".join("(?:[^/]+/)*" if part == "**" else f"{part}/" for part in inner)
+    plain += "[^/].*" if last == "**" else f"{last}/?"
+    found = compile_globs(["/" + "/".join(parts)]).fullmatch("/".join(path))
+    assert bool(found) is bool(re.fullmatch(plain, "/".join(path)))
+
+
+@given(
+    st.text(st.sampled_from("ab*?"), min_size=1, max_size=8),
+    st.text(st.sampled_from("ab/"), max_size=10),
+)
+def test_stars_mean_what_they_always_meant(pattern: str, path: str) -> None:
+    """Many stars in one name match what a plain trial of every division matches."""
+    plain = "".join({"*": "[^/]*", "?": "[^/]"}.get(one, one) for one in pattern)
+    expected = bool(re.fullmatch(f"(?:.*/)?{plain}/?", path)) if pattern != "**" else None
+    if expected is not None:
+        assert bool(compile_globs([pattern]).fullmatch(path)) is expected

@@ -43,7 +43,7 @@ def _translated(pattern: str) -> str:
         raise _unusable(pattern, "it can match nothing")
     anywhere = "" if "/" in pattern.rstrip("/") else "(?:.*/)?"
     *inner, last = parts
-    leading = "".join("(?:[^/]+/)*" if part == "**" else component(part) + "/" for part in inner)
+    leading = _joined([None if part == "**" else component(part) + "/" for part in inner], "[^/]+/")
     final = "[^/].*" if last == "**" else component(last)
     expression = f"{anywhere}{leading}{final}{'/' if pattern.endswith('/') else '/?'}"
     try:
@@ -58,19 +58,37 @@ _TOKEN = re.compile(r"\\(?P<escaped>.)|(?P<run>\*+)|(?P<one>\?)|\[(?P<set>[!^]?\
 
 def component(text: str) -> str:
     """Return the expression for `text`, one component of a pattern: what lies between slashes."""
-    pieces, end = [], 0
+    pieces: list[str | None] = []
+    end = 0
     for match in _TOKEN.finditer(text):
         pieces.append(re.escape(text[end : match.start()]))
-        pieces.append(_token(match))
+        pieces.append(None if match["run"] else _token(match))
         end = match.end()
-    return "".join(pieces) + re.escape(text[end:])
+    return _joined([*pieces, re.escape(text[end:])], "[^/]")
+
+
+def _joined(pieces: Iterable[str | None], one: str) -> str:
+    """Return the expression for `pieces` in a row; None stands for any number of `one`.
+
+    What lies between two of those is taken where it comes first, for good: a later place could
+    match nothing more, but to try them all takes time beyond all bounds on a hostile name.
+    """
+    runs = [""]
+    for piece in pieces:
+        if piece is not None:
+            runs[-1] += piece
+        elif runs[-1] or len(runs) == 1:
+            runs.append("")
+    first, *between = runs
+    if not between:
+        return first
+    *between, last = between
+    return first + "".join(f"(?>(?:{one})*?{run})" for run in between) + f"(?:{one})*{last}"
 
 
 def _token(match: re.Match[str]) -> str:
     if match["escaped"]:
         return re.escape(match["escaped"])
-    if match["run"]:
-        return "[^/]*"
     if match["one"]:
         return "[^/]"
     members = match["set"]

@@ -130,9 +130,7 @@ def check_manifest(said, payload):
     require(said["consistency"] != "single" or len(said["databases"]) < 2, "consistency")
     empty = said.get("empty_directories", [])
     for place in [*(trees.keys() - {"data"}), *empty]:
-        require(
-            check_place(place) is None and place.startswith("data/"), "a place outside of data/"
-        )
+        require(check_place(place) is None and place.startswith("data/"), "a place elsewhere")
     require(not {up for place in empty for up in upwards(place)} & set(paths), "empty_directories")
     directories = {name for place in paths for name in upwards(place)[1:]} - {"data"}
     require(not directories & set(paths) and len(set(empty)) == len(empty), "a directory")

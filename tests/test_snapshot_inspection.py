@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_databases import content, copied, make, make_endless
+from system_faults import fault, run
 
 from agebackup.errors import StoppedError
+from agebackup.snapshot import inspection, schema
 from agebackup.snapshot.inspection import (
     DatabaseFacts,
     QueryError,
@@ -382,3 +384,77 @@ def test_large_records_are_read(tmp_path: Path) -> None:
     with untrusted(path) as connection:
         sql = "SELECT max(length(value)) FROM plain WHERE typeof(value) = 'blob'"
         assert answer(connection, sql, stop=Stop()) == [(30_000_000,)]
+
+
+def with_odd_name(path: Path, rows: int = 3) -> Path:
+    """Make a sound database that has a table whose name is not valid UTF-8."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE plain (x)")
+        connection.execute("INSERT INTO plain VALUES (1), (2)")
+        connection.execute("CREATE TABLE oddXname (x)")
+        connection.executemany("INSERT INTO oddXname VALUES (?)", [(n,) for n in range(rows)])
+        connection.execute("DELETE FROM oddXname WHERE x = 1")
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(
+            "UPDATE sqlite_master SET name = CAST(x'6f6464ff6e616d65' AS TEXT), "
+            "tbl_name = CAST(x'6f6464ff6e616d65' AS TEXT), "
+            "sql = CAST(x'435245415445205441424c45206f6464ff6e616d6520287829' AS TEXT) "
+            "WHERE name = 'oddXname'"
+        )
+    return path
+
+
+@pytest.mark.parametrize("consistency", ["single", "atomic"])
+def test_a_table_whose_name_is_no_text_is_no_damage(tmp_path: Path, consistency: str) -> None:
+    """Its database is copied page by page, rowids and all; what was not counted is said."""
+    paths = [with_odd_name(tmp_path / "a.db")]
+    if consistency == "atomic":
+        paths.append(make(tmp_path / "b.db"))
+    with copied(*paths, consistency=consistency) as copies:  # type: ignore[arg-type]
+        found = examine(copies[0].connection, stop=Stop())
+        assert copies[0].method == "backup" and "not valid UTF-8" in copies[0].reason
+    assert found.problems == () and "not valid UTF-8" in found.unchecked
+    assert found.rows == {"plain": 2}
+    assert facts_of(paths[0]) == found
+
+
+def test_a_schema_without_bounds_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile schema is measured before it is read; also what hides behind a NUL is counted."""
+    monkeypatch.setattr(schema, "MAX_SCHEMA_BYTES", 2 << 20)
+    path = make(tmp_path / "a.db")
+    assert facts_of(path).problems == ()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE VIEW v AS SELECT 1")
+        connection.execute("PRAGMA writable_schema=ON")
+        hidden = "sql || CAST(x'00' AS TEXT) || replace(hex(zeroblob(1500000)), '00', 'xx')"
+        connection.execute(f"UPDATE sqlite_master SET sql = {hidden} WHERE name = 'v'")
+    (problem,) = facts_of(path).problems
+    assert "schema is larger than 2 MiB" in problem
+
+
+def test_an_answer_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows of very much text are refused like very many rows."""
+    monkeypatch.setattr(inspection, "ANSWER_BYTES", 1 << 20)
+    with untrusted(make(tmp_path / "a.db")) as connection:
+        assert answer(connection, "SELECT zeroblob(1000000)", stop=Stop())
+        with pytest.raises(QueryError, match="more than 1 MiB"):
+            answer(connection, "SELECT zeroblob(600000), name FROM entries", stop=Stop())
+
+
+@pytest.mark.linux
+def test_a_disk_that_fails_is_not_the_databases_fault(tmp_path: Path) -> None:
+    """An I/O error while a copy is examined is a failure of this machine, never a finding."""
+    path = make(tmp_path / "a.db", rows=5000)
+    scenario = """
+    from agebackup.snapshot.inspection import examine, open_untrusted
+    from agebackup.system.progress import Stop
+    print(examine(open_untrusted(here / "a.db"), stop=Stop()).problems)
+    """
+    assert run(scenario, tmp_path).stdout == "()\ndone\n"
+    for number in (1, 2, 4, 10, 40):
+        under = (*fault(f"pread64:error=EIO:when={number}+", "read:error=EIO"), "-P", str(path))
+        done = run(scenario, tmp_path, under=under)
+        assert done.stdout.startswith("FailedError The private copy of a database cannot"), done
+        assert done.returncode == 1

@@ -26,6 +26,7 @@ from agebackup.snapshot.live import (
     require_unreplaced,
 )
 from agebackup.snapshot.rowids import Marks, rowid_marks
+from agebackup.snapshot.schema import UNNAMEABLE
 from agebackup.snapshot.soundness import said
 from agebackup.system.progress import Progress
 
@@ -166,6 +167,8 @@ def _vacuumed(held: Held, marks: Marks, check: Callable[[], None]) -> str:
     """
     if not held.paired:
         return "the application wrote without a pause"
+    if held.unnameable:
+        return UNNAMEABLE
     with explained(held.live):
         try:
             held.vacuum.finish(check)

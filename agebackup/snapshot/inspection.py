@@ -4,7 +4,6 @@ A restored database is not trusted: its schema may hold triggers, views and expr
 harm whoever opens it (sqlite.org/security.html), and its pages may be damaged on purpose.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,15 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agebackup.errors import AgebackupError, FailedError
+from agebackup.model.limits import MIB
 from agebackup.model.names import printable
 from agebackup.snapshot.background import Result, Task
-from agebackup.snapshot.soundness import UNREADABLE, problems_of, said
+from agebackup.snapshot.schema import UNNAMEABLE, ordinary_tables, quoted, schema_sha256
+from agebackup.snapshot.soundness import UNREADABLE, is_disk_failure, problems_of, said
 from agebackup.system.clock import Deadline
 from agebackup.system.progress import Stop
 
 DEADLINE_SECONDS = 3600.0
 HEAP_BYTES = 512 << 20
 MAX_ROWS = 20_000_000
+ANSWER_BYTES = 512 << 20
 _CACHE_KIB = 24_000
 _SHOWN_SQL = 300
 _SMALLEST_LENGTH_LIMIT, _LARGEST_LENGTH_LIMIT = 1 << 20, 1_000_000_000
@@ -54,7 +56,8 @@ class DatabaseFacts:
     is sound. `unchecked` says what could not be checked and why, where a collation or function of
     the application is missing here. `rows` counts every table that has pages of its own, the
     shadow tables of virtual tables included; virtual tables and `sqlite_…` tables are left out.
-    A foreign key that fits no key of its parent counts as one violation.
+    A foreign key that fits no key of its parent counts as one violation. Tables whose names are
+    not valid UTF-8 are in neither figure; `unchecked` says so.
     """
 
     problems: tuple[str, ...] = ()
@@ -80,15 +83,29 @@ def open_copy(path: Path) -> sqlite3.Connection:
 def open_untrusted(path: Path) -> sqlite3.Connection:
     """Open a restored database, read-only; a `-wal` beside it is not looked at.
 
-    Never raises for what the file holds: `examine` says it. From then on SQLite takes at most
-    `HEAP_BYTES` of memory in this process. Nothing is ever spilled into a temporary file.
+    Never raises for what the file holds: `examine` says it. Raises `FailedError` where the disk
+    fails. From then on SQLite takes at most `HEAP_BYTES` of memory in this process. Nothing is
+    ever spilled into a temporary file.
     """
-    return _guarded(path, ("cell_size_check=ON", f"hard_heap_limit={HEAP_BYTES}"))
+    try:
+        return _guarded(path, ("cell_size_check=ON", f"hard_heap_limit={HEAP_BYTES}"))
+    except sqlite3.OperationalError as error:
+        raise _unread(error) from None
+
+
+class _Guarded(sqlite3.Connection):
+    """A connection that knows its file."""
+
+    path: Path
 
 
 def _guarded(path: Path, settings: tuple[str, ...]) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, factory=_Guarded
+    )
+    assert isinstance(connection, _Guarded)
+    connection.path = path
     connection.text_factory = tolerant
     fixed = ("trusted_schema=OFF", "query_only=ON", "mmap_size=0", "temp_store=MEMORY")
     for setting in (*fixed, *settings):
@@ -128,12 +145,37 @@ def examine(
     """Return what the database behind `connection` holds and what is wrong with it.
 
     Damage, and a check that takes longer than `deadline_seconds`, are among the problems. Raises
+    `FailedError` where the disk fails to read, which says nothing about the database;
     `StoppedError` within a fraction of a second of a stop. May run in any thread.
     """
     try:
-        return _within(connection, lambda: _facts(connection), stop, deadline_seconds)
+        facts = _within(connection, lambda: _facts(connection), stop, deadline_seconds)
+        if facts.problems:
+            _require_disk(connection, stop)
+        return facts
     except _TooLongError as error:
         return DatabaseFacts(problems=(error.message,))
+    except UNREADABLE as error:
+        raise _unread(error) from None
+
+
+def _require_disk(connection: sqlite3.Connection, stop: Stop) -> None:
+    """Read the file once more: SQLite calls a page malformed that the disk cannot read (EIO)."""
+    path = connection.path if isinstance(connection, _Guarded) else None
+    try:
+        if path and path.exists():
+            with path.open("rb", buffering=0) as file:
+                while file.read(MIB):
+                    stop.check()
+    except OSError as error:
+        raise _unread(error) from None
+
+
+def _unread(error: BaseException) -> FailedError:
+    return FailedError(
+        f"The private copy of a database cannot be read: {said(error)}.",
+        hint="The disk of the workspace or of the restore's target may be failing.",
+    )
 
 
 def answer(
@@ -147,8 +189,9 @@ def answer(
     """Return the rows of `sql`, one statement that only reads.
 
     Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
-    is no such statement, fails, gives more than `max_rows`, or takes longer than
-    `deadline_seconds`; `StoppedError` within a fraction of a second of a stop.
+    is no such statement, fails, gives more than `max_rows` or than `ANSWER_BYTES` of text and
+    blobs, or takes longer than `deadline_seconds`; `StoppedError` within a fraction of a second
+    of a stop.
     """
     try:
         rows = _within(connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds)
@@ -156,8 +199,6 @@ def answer(
         raise _unanswered(sql, error.message) from None
     except (*UNREADABLE, ValueError) as error:
         raise _unanswered(sql, said(error)) from None
-    if len(rows) > max_rows:
-        raise _unanswered(sql, f"it gives more than {max_rows:,} rows")
     return rows
 
 
@@ -165,7 +206,15 @@ def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> list[tuple
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise ValueError("it selects nothing")
-    return cursor.fetchmany(max_rows + 1)
+    rows, size = [], 0
+    for row in cursor:
+        rows.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(rows) > max_rows:
+            raise ValueError(f"it gives more than {max_rows:,} rows")
+        if size > ANSWER_BYTES:
+            raise ValueError(f"it gives more than {ANSWER_BYTES >> 20} MiB")
+    return rows
 
 
 def _unanswered(sql: str, reason: str) -> QueryError:
@@ -199,49 +248,28 @@ def _facts(connection: sqlite3.Connection) -> DatabaseFacts:
     try:
         if not _integer(connection, "PRAGMA page_count"):
             problems = problems or ("the file is too short to be a database",)
-        tables = _ordinary_tables(connection)
+        tables, unnameable = ordinary_tables(connection)
+        if unnameable:
+            unchecked = unchecked or UNNAMEABLE
         return DatabaseFacts(
             problems=problems,
             unchecked=unchecked,
             user_version=_integer(connection, "PRAGMA user_version"),
             application_id=_integer(connection, "PRAGMA application_id"),
-            schema_sha256=_schema_sha256(connection),
+            schema_sha256=schema_sha256(connection),
             page_size=_integer(connection, "PRAGMA page_size"),
             encoding=str(connection.execute("PRAGMA encoding").fetchone()[0]),
             rows={t: _integer(connection, f"SELECT count(*) FROM {quoted(t)}") for t in tables},
             foreign_key_violations=sum(_violations(connection, table) for table in tables),
         )
     except UNREADABLE as error:
+        if is_disk_failure(error):
+            raise
         return DatabaseFacts(problems=problems or (said(error),), unchecked=unchecked)
 
 
 def _integer(connection: sqlite3.Connection, sql: str) -> int:
     return int(connection.execute(sql).fetchone()[0])
-
-
-def _ordinary_tables(connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
-    )
-    return sorted(name for (name,) in rows if not name.lower().startswith("sqlite_"))
-
-
-def _schema_sha256(connection: sqlite3.Connection) -> str:
-    """Return the SHA-256 of the schema, the same for every copy of a database.
-
-    Over each row of sqlite_schema whose name does not begin with `sqlite_` (automatic indexes and
-    statistics), sorted by type and name as UTF-8 bytes: type NUL name NUL tbl_name NUL sql LF.
-    """
-    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
-    lines = [
-        tuple(str(part or "").encode("utf-8", "surrogateescape") for part in row)
-        for row in rows
-        if not str(row[1]).lower().startswith("sqlite_")
-    ]
-    digest = hashlib.sha256()
-    for line in sorted(lines):
-        digest.update(b"\0".join(line) + b"\n")
-    return digest.hexdigest()
 
 
 def _violations(connection: sqlite3.Connection, table: str) -> int:
@@ -251,8 +279,3 @@ def _violations(connection: sqlite3.Connection, table: str) -> int:
         if "foreign key mismatch" in str(error):
             return 1
         raise
-
-
-def quoted(name: str) -> str:
-    """Return `name` as an identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'

@@ -16,6 +16,7 @@ from agebackup.snapshot.background import Task, Turns
 from agebackup.snapshot.connecting import HeldElsewhereError, busy, connect, explained
 from agebackup.snapshot.live import LiveDatabase, require_lockable
 from agebackup.snapshot.rowids import Marks, renumberable_tables, rowid_marks
+from agebackup.snapshot.schema import ordinary_tables
 from agebackup.snapshot.soundness import problems_of
 from agebackup.snapshot.vacuum import Vacuum
 from agebackup.system.clock import Deadline, pause
@@ -36,12 +37,14 @@ class Held:
 
     `renumberable` says whether it has tables whose rowids VACUUM might change: then both must see
     the same instant, so that rowids can be compared. `paired` is false where the application
-    never paused long enough for that: then there is only the pin.
+    never paused long enough for that: then there is only the pin. It is `unnameable` with tables
+    whose rowids cannot be looked at, because of their names.
     """
 
     def __init__(self, live: LiveDatabase, target: Path, turns: Turns) -> None:
         self.live = live
         self.paired = self.renumberable = True
+        self.unnameable = False
         self.pin = connect(live)
         try:
             self.vacuum = Vacuum(live, target, turns)
@@ -61,6 +64,7 @@ class Held:
         with explained(self.live):
             self.vacuum.prepare()
             self.renumberable = bool(renumberable_tables(self.pin))
+            _, self.unnameable = ordinary_tables(self.pin)
 
     def take_pin(self) -> None:
         """Fix what `pin` reads."""

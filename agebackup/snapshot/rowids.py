@@ -6,7 +6,7 @@ and `last_insert_rowid()` invite it to; a copy with other rowids would then be a
 
 import sqlite3
 
-from agebackup.snapshot.inspection import quoted
+from agebackup.snapshot.schema import ordinary_tables, quoted
 
 Marks = dict[str, tuple[object, ...]]
 
@@ -19,10 +19,8 @@ def renumberable_tables(connection: sqlite3.Connection) -> dict[str, str]:
 
     Those with an INTEGER PRIMARY KEY keep them as values; WITHOUT ROWID tables have none.
     """
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type='table' AND rootpage>0")
-    return {
-        name: alias for (name,) in tables.fetchall() if (alias := _free_rowid(connection, name))
-    }
+    tables, _ = ordinary_tables(connection)
+    return {name: alias for name in tables if (alias := _free_rowid(connection, name))}
 
 
 def rowid_marks(connection: sqlite3.Connection) -> Marks:

@@ -13,6 +13,11 @@ that are no UTF-8, and a limit of memory comes as MemoryError."""
 SHOWN_PROBLEMS = 20
 _COUNTED_PROBLEMS = 1000
 _LINE = 300
+_LONGEST = 64 << 10
+"""So much of one answer is looked at; hostile names may make it very long."""
+_DISK_FAILURE = re.compile(r"unable to get the page\. error code=([0-9]{1,6})")
+_IOERR, _IOERR_SHORT_READ = 10, 522
+_CUT_SHORT = "SQLITE_IOERR_SHORT_READ"
 _MAX_STAND_INS = 50
 _MISSING_COLLATION = re.compile(r"no such collation sequence: (.+)", re.DOTALL)
 _MISSING_FUNCTION = re.compile(r"(?:no such|unknown) function: ")
@@ -26,14 +31,17 @@ def problems_of(connection: sqlite3.Connection, check: Check) -> tuple[tuple[str
 
     Indexes that need a collation or a function which only the application has cannot be compared
     with their tables here: then everything else is checked, and the reason is given. The problems
-    are the first `SHOWN_PROBLEMS` lines and how many more there are.
+    are the first `SHOWN_PROBLEMS` lines and how many more there are. Raises SQLite's error where
+    the disk fails to read: `is_disk_failure`.
     """
     missing = ""
     for _ in range(_MAX_STAND_INS):
         try:
-            rows = connection.execute(f"PRAGMA {check}({_COUNTED_PROBLEMS})").fetchall()
+            rows = connection.execute(f"PRAGMA {check}({_COUNTED_PROBLEMS})")
             return _bounded([line for (text,) in rows for line in _lines(text, missing)]), missing
         except UNREADABLE as error:
+            if is_disk_failure(error):
+                raise
             reason = said(error)
             collation = _MISSING_COLLATION.fullmatch(str(error))
             if collation:
@@ -45,6 +53,12 @@ def problems_of(connection: sqlite3.Connection, check: Check) -> tuple[tuple[str
             missing, check = missing or reason, "quick_check"
             connection.execute("PRAGMA ignore_check_constraints=ON")
     return (), missing
+
+
+def is_disk_failure(error: BaseException) -> bool:
+    """Return whether `error` says that the disk failed, and nothing about the database itself."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith("SQLITE_IOERR") and name != _CUT_SHORT
 
 
 def said(error: BaseException) -> str:
@@ -59,9 +73,14 @@ def _stand_in(one: str, other: str) -> int:
 
 
 def _lines(text: str, missing: str) -> list[str]:
+    failed = _DISK_FAILURE.search(text[:_LONGEST])
+    if failed and int(failed[1]) & 0xFF == _IOERR and int(failed[1]) != _IOERR_SHORT_READ:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR"
+        raise error
     return [
         printable(line[:_LINE])
-        for line in text.splitlines()
+        for line in text[:_LONGEST].splitlines()
         if line not in ("ok", "*** in database main ***")
         and not (missing and _NEEDS_THE_REAL_COLLATION in line)
     ]

@@ -1,4 +1,4 @@
-"""Archives of every format that was ever published, kept with their key: they must stay readable."""
+"""Archives of every published format, kept with their key: they must stay readable for ever."""
 
 import json
 import subprocess

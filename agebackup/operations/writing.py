@@ -50,7 +50,7 @@ def write_snapshot(attempt: Attempt, plaintext: int) -> Manifest:
             lock_seconds=site.lock_seconds,
             progress=progress,
         ) as copies:
-            references = References(tree_places(source.trees))
+            references = References(tree_places(source.trees), progress.stop)
             answers = [_answers(copy, references, progress) for copy in copies]
             seconds = int(order.name.time.timestamp())
             bag = BagWriter(plaintext, source.app, mtime=seconds, progress=progress)

@@ -12,7 +12,8 @@ def audit(calls: Sequence[Call], directory: str) -> list[str]:
     """Return what was promised too early in a fault-free run, one sentence each.
 
     A file, or a tree, that gets its final name must have been synced after its last write; the
-    directory that holds the name must be synced afterwards. `syncfs` counts for everything.
+    directory that holds the name must be synced afterwards. `syncfs` counts for everything. A
+    name inside a private temporary directory promises nothing.
     """
     unsynced: dict[str, str] = {}
     named: dict[str, str] = {}
@@ -30,6 +31,8 @@ def audit(calls: Sequence[Call], directory: str) -> list[str]:
             unsynced.pop(path, None)
             named = {target: what for target, what in named.items() if _parent(target) != path}
         elif call.name.startswith(("rename", "link")) and len(call.paths) == 2:
+            if "/.~agebackup-" in _parent(call.paths[1]):
+                continue
             _rename(call, unsynced, found)
             named |= {path: call.name for path in _ends(call) if path.startswith(directory)}
     found += [

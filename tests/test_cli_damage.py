@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Keys, Outcome, World
-from pyrage import passphrase as scrypt
+from pseudo_terminal import protected
 from sample_app import build, environment
 
 CHUNK = 65536 + 16
@@ -167,9 +167,7 @@ def test_monstrous_work_factor(world: World, archive: Path) -> None:
 
 def test_protected_key(world: World, archive: Path, keys: Keys) -> None:
     """A passphrase-protected key file opens with --passphrase-fd, and not without a terminal."""
-    key = world.directory / "protected.txt"
-    key.write_bytes(scrypt.encrypt(keys.identity.read_bytes(), "correct horse"))
-    key.chmod(0o600)
+    key = protected(keys.identity, "correct horse", world.directory / "protected.txt")
     number, writing = os.pipe()
     os.write(writing, b"correct horse\n")
     os.close(writing)

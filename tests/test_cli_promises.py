@@ -184,6 +184,7 @@ def test_a_secret_in_the_wrong_place_is_not_echoed(
         ("ls", secret, "-i", keys.identity),
         ("verify", archive, "-i", secret),
         ("verify", archive, "--passphrase-fd", secret),
+        ("verify", archive, "-i", keys.identity, "--passphrase-fd", secret[16:]),
         ("create", "--db", secret, "--to", out, "-r", keys.recipient),
     ):
         outcome = world.run(*words)

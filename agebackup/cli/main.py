@@ -4,7 +4,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -100,8 +99,7 @@ def run(arguments: list[str], settings: Settings) -> int:
             return _invoke(arguments, settings)
     except AgebackupError as error:
         output.failure(error)
-        if settings.verbose and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+        output.show_cause(error)
         return error.code
 
 

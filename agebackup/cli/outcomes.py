@@ -35,6 +35,7 @@ class Outcomes:
             self._failures.append(error)
             if not self._to.settings.json:
                 self._to.output.failure(error)
+            self._to.output.show_cause(error)
         self._codes.append(code)
         self._results.append({"exit": code, **fields})
         return code <= 128

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -63,6 +64,11 @@ class Output:
         if error.hint:
             lines.append(f"  {error.hint}")
         self._stderr("\n".join(lines))
+
+    def show_cause(self, error: AgebackupError) -> None:
+        """With -v, write to stderr where an unforeseen error arose."""
+        if self.settings.verbose and error.__cause__ is not None:
+            self._stderr("".join(traceback.format_exception(error.__cause__)))
 
     def _object(self, status: str, fields: dict[str, Any]) -> str:
         schema = f"agebackup/{self.command}/v1"

@@ -39,6 +39,18 @@ workspace_option = click.option(
 )
 
 
+def _descriptor(
+    context: click.Context, parameter: click.Parameter, given: str | None
+) -> int | None:
+    """Return the number of a descriptor; what is none may be a passphrase and is not echoed."""
+    if given is None or (given.isascii() and given.isdigit()):
+        return None if given is None else int(given)
+    raise UsageError(
+        "--passphrase-fd takes the number of a file descriptor, not the passphrase itself.",
+        hint="For example --passphrase-fd 3, with 3<passphrase.txt at the end of the command.",
+    )
+
+
 def key_options(command: F) -> F:
     """Add the options that say with which private keys archives are opened."""
     identity = click.option(
@@ -52,7 +64,7 @@ def key_options(command: F) -> F:
     )
     passphrase = click.option(
         "--passphrase-fd",
-        type=click.IntRange(min=0),
+        callback=_descriptor,
         help="Read the passphrase of a protected identity file from this file descriptor.",
     )
     return identity(passphrase(command))

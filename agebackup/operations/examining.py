@@ -193,7 +193,7 @@ class Examiner:
     def _failed(self, record: DatabaseRecord, error: FailedError) -> list[str]:
         message = error.message
         if TOO_LONG in message:
-            message = f"took longer than {self.reading.limits.seconds:,} seconds"
+            message = f"took longer than {self.reading.limits.seconds:,} seconds (--max-seconds)"
         return [_shown(record, message), *error.details]
 
 

@@ -152,14 +152,14 @@ def test_a_query_without_end_is_ended(archive: Archive) -> None:
     """A query that no interrupt of SQLite's can end is ended all the same when its time is over."""
     archive.declaring(counts=(f"SELECT {ENDLESS}",))
     begun = time.monotonic()
-    assert archive.differences(seconds=1) == ["a.db: took longer than 1 seconds"]
+    assert archive.differences(seconds=1) == ["a.db: took longer than 1 seconds (--max-seconds)"]
     assert time.monotonic() - begun < 5
     assert no_child_is_left()
 
 
 def test_a_check_without_end_is_ended(busy: Archive) -> None:
     """A database made to keep integrity_check busy for hours is left when its time is over."""
-    assert busy.differences(seconds=1) == ["a.db: took longer than 1 seconds"]
+    assert busy.differences(seconds=1) == ["a.db: took longer than 1 seconds (--max-seconds)"]
 
 
 def test_a_stop_ends_it_at_once(archive: Archive) -> None:

@@ -79,3 +79,30 @@ def test_a_withheld_directory_may_be_of_any_depth(tree: Path) -> None:
     found = list(scan(TreeSource("t", tree, "data/t"), rules, Progress()))
     assert not [item for item in found if isinstance(item, FoundFile)]
     subprocess.run(["rm", "-r", tree], check=True)  # shutil.rmtree does not go that deep
+
+
+@pytest.mark.parametrize("withheld", ["real/token", "real/sub"])
+def test_a_token_replaced_during_the_scan_is_not_reached_by_a_link(
+    tree: Path, withheld: str
+) -> None:
+    """What is withheld stays so under every name that leads to its directory, with a new inode."""
+    (tree / "0").touch()
+    (tree / "real" / "sub").mkdir(parents=True)
+    for name in ("token", "sub/token", "fine"):
+        (tree / "real" / name).write_text("old")
+    (tree.parent / "kept").hardlink_to(tree / "real" / "token")  # or its inode would be used again
+    (tree / "link").symlink_to("real")
+    rules = ScanRules(withheld=(tree / withheld,), follow_symlinks=True)
+    found = {}
+    for item in scan(TreeSource("t", tree, "data/t"), rules, Progress()):
+        if isinstance(item, FoundFile):
+            found[item.place.removeprefix("data/t/")] = item.status.st_ino
+        if isinstance(item, FoundFile) and item.place == "data/t/0":
+            (tree / "real" / "sub").rename(tree.parent / "old")
+            (tree / "real" / "sub").mkdir()
+            for name in ("token", "sub/token"):
+                (tree / "new").write_text("new secret")
+                (tree / "new").rename(tree / "real" / name)
+    other = {"real/token": "sub/token", "real/sub": "token"}[withheld]
+    expected = {"0", *(f"{top}/{name}" for top in ("real", "link") for name in ("fine", other))}
+    assert set(found) == expected

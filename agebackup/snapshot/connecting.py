@@ -1,5 +1,6 @@
 """Connect to a live database without changing it, and say in plain words what SQLite refuses."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from agebackup.errors import AgebackupError, BusyError, FailedError
 from agebackup.snapshot.inspection import tolerant
 from agebackup.snapshot.live import LiveDatabase, unlockable
 from agebackup.snapshot.soundness import UNREADABLE, said
+from agebackup.system.descriptors import descriptors_are_short, too_few_descriptors
 
 
 class HeldElsewhereError(Exception):
@@ -43,6 +45,10 @@ def explained(live: LiveDatabase) -> Iterator[None]:
     """Turn what SQLite raises into `HeldElsewhereError` or an `AgebackupError` about `live`."""
     try:
         yield
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise _too_many(live) from None
+        raise
     except UNREADABLE as error:
         if error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise HeldElsewhereError(live) from None
@@ -65,6 +71,8 @@ def error_name(error: BaseException) -> str:
 def complaint(live: LiveDatabase, error: BaseException) -> AgebackupError:
     """Return what `error` means for the person whose database `live` is."""
     name, text = error_name(error), said(error)
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")) and descriptors_are_short():
+        return _too_many(live)
     if name == "SQLITE_READONLY_ROLLBACK":
         return FailedError(
             f"The database {live.shown} has a hot rollback journal: its application was cut off "
@@ -96,6 +104,10 @@ def complaint(live: LiveDatabase, error: BaseException) -> AgebackupError:
     if name.startswith("SQLITE_CORRUPT") or isinstance(error, UnicodeError):
         return corrupt(live, (text,))
     return FailedError(f"The database {live.shown} cannot be copied: {text}.")
+
+
+def _too_many(live: LiveDatabase) -> FailedError:
+    return too_few_descriptors(f"The database {live.shown} cannot be copied")
 
 
 def corrupt(live: LiveDatabase, problems: tuple[str, ...]) -> FailedError:

@@ -214,7 +214,8 @@ def _lock(live: LiveDatabase, locker: sqlite3.Connection, *, tries: int) -> None
 def _begin(held: Sequence[Held], progress: Progress) -> None:
     for one in held:
         one.take_pin()
-        one.vacuum.begin()
+        with explained(one.live):
+            one.vacuum.begin()
     for one in held:
         with explained(one.live):
             one.vacuum.await_beginning(progress.stop.check)

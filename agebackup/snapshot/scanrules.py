@@ -116,13 +116,19 @@ class Bounds:
 
     def hides(self, relative: str, status: os.stat_result) -> str | None:
         """Return why a link may not lead to `relative`: it, or what it lies in, is left out."""
+        directory = stat.S_ISDIR(status.st_mode)
+        reason = self.hides_path(relative, directory=directory)
+        return reason or self.barred.get((status.st_dev, status.st_ino))
+
+    def hides_path(self, relative: str, *, directory: bool) -> str | None:
+        """Return what `hides` says for the path alone, whatever lies there by now."""
         for path in (*_parents(relative), relative):
             if self.pruned.get(path):
                 return self.pruned[path]
-        end = "/" if stat.S_ISDIR(status.st_mode) else ""
+        end = "/" if directory else ""
         if self.excluded and covers(self.excluded, f"{self.below_root}{relative}{end}"):
             return EXCLUDED
-        return self.barred.get((status.st_dev, status.st_ino))
+        return None
 
     def closer_look(self, directory: int, suspects: Collection[str]) -> dict[str, str]:
         """Return the reasons to leave out any of `suspects`, names in the open `directory`."""

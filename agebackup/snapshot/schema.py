@@ -18,8 +18,8 @@ class SchemaTooLargeError(sqlite3.DataError):
 def ordinary_tables(connection: sqlite3.Connection) -> tuple[list[str], bool]:
     """Return the tables that have pages of their own, sorted, and whether some cannot be named.
 
-    Those, and `sqlite_…` tables, are not among them. Raises `SchemaTooLargeError` rather than take
-    memory without bounds.
+    The latter, and `sqlite_…` tables, are not among them. Raises `SchemaTooLargeError` rather than
+    take memory without bounds.
     """
     _require_bounded(connection)
     rows = connection.execute(
@@ -35,7 +35,8 @@ def schema_sha256(connection: sqlite3.Connection) -> str:
     """Return the SHA-256 of the schema, the same for every copy of a database.
 
     Over each row of sqlite_schema whose name does not begin with `sqlite_` (automatic indexes and
-    statistics), sorted by type and name as UTF-8 bytes: type NUL name NUL tbl_name NUL sql LF.
+    statistics), sorted by type and name as UTF-8 bytes, of which no sound schema has two alike:
+    type NUL name NUL tbl_name NUL sql LF.
     Raises `SchemaTooLargeError` as `ordinary_tables` does.
     """
     _require_bounded(connection)

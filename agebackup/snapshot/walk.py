@@ -57,17 +57,23 @@ Item = Candidate | EmptyDirectory | Skipped
 class _Level:
     """A directory on the way down: `relative` ends with "/", or is "" for the tree itself.
 
-    `kept` counts what is carried of it, `pending` are the directories still to be entered, and
-    `links` those of them that are symlinks. It is `linked` below a symlink that was followed.
+    `real` is the same without the symlink that was followed on the way, if one was. `kept` counts
+    what is carried of it, `pending` are the directories still to be entered, and `links` those of
+    them that are symlinks.
     """
 
     relative: str
     descriptor: int
     identity: Identity
-    linked: bool
+    real: str
     kept: int = 0
     pending: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
+
+    @property
+    def linked(self) -> bool:
+        """Whether it lies at or below a symlink that was followed."""
+        return self.real != self.relative
 
 
 class Walk:
@@ -120,23 +126,23 @@ class Walk:
         if single:
             yield Candidate(tree.place, os.path.basename(self._real), self._top)
         else:
-            yield from self._enter("", start, linked=False)
+            yield from self._enter("", start, "")
 
-    def _enter(self, relative: str, descriptor: int, *, linked: bool) -> Iterator[Item]:
+    def _enter(self, relative: str, descriptor: int, real: str) -> Iterator[Item]:
         """Take over `descriptor` and go through the directory behind it."""
         status = os.fstat(descriptor)
         identity = status.st_dev, status.st_ino
         place = self._place(relative)
         reason = self.bounds.barred.get(identity)
         if identity in self._above:
-            reason = LOOP if linked else "the same directory as one above it"
+            reason = LOOP if real != relative else "the same directory as one above it"
         if reason:
             os.close(descriptor)
             yield Skipped(place, reason)
             return
         if self._levels:
             self._levels[-1].kept += 1
-        level = _Level(relative, descriptor, identity, linked)
+        level = _Level(relative, descriptor, identity, real)
         self._levels.append(level)
         self._above.add(identity)
         try:
@@ -168,6 +174,8 @@ class Walk:
                 yield Skipped(place, left_out[name])
             elif refused := refusal(place):
                 yield from _said(refused)
+            elif reason := self._hidden(level, name):
+                yield Skipped(place, reason)
             else:
                 level.kept += 1
                 yield Candidate(place, name, descriptor)
@@ -179,6 +187,8 @@ class Walk:
         for name in sorted(listing.directories):
             if refused := self.bounds.refusal(base + name, directory=True):
                 yield from _said(refused)
+            elif reason := self._hidden(level, name, directory=True):
+                yield Skipped(base + name, reason)
             else:
                 level.pending.append(name)
         for names, followed in ((listing.others, False), (listing.links, self._follow_links)):
@@ -193,6 +203,15 @@ class Walk:
                 else:
                     yield self._skipped_kind(level, name)
         level.pending.sort(reverse=True)
+
+    def _hidden(self, level: _Level, name: str, *, directory: bool = False) -> str | None:
+        """Return why `name` is left out where it really lies, when a symlink led there.
+
+        By its path, because what was withheld may have been replaced meanwhile.
+        """
+        if not level.linked:
+            return None
+        return self.bounds.hides_path(level.real + name, directory=directory)
 
     def _skipped_kind(self, level: _Level, name: str) -> Skipped:
         place = self._place(level.relative + name + "/")
@@ -227,12 +246,13 @@ class Walk:
             yield unfollowed(place, error)
 
     def _descend(self, level: _Level, name: str) -> Iterator[Item]:
-        linked = level.linked or name in level.links
+        real = f"{level.real}{name}/"
         relative = f"{level.relative}{name}/"
         try:
             self._reopen(level)
             if name in level.links:
                 target = target_inside(self._real, relative[:-1])
+                real = target and f"{target}/"
                 with opened_parent(self._top, target) as (directory, last):
                     child = os.open(last or ".", CHILD_DIRECTORY, dir_fd=directory)
             else:
@@ -246,7 +266,7 @@ class Walk:
         if not level.pending or len(self._levels) > HELD_LEVELS:
             os.close(level.descriptor)
             level.descriptor = -1
-        yield from self._enter(relative, child, linked=linked)
+        yield from self._enter(relative, child, real)
 
     def _reopen(self, level: _Level) -> None:
         if level.descriptor >= 0:

@@ -105,7 +105,8 @@ class StoppedError(AgebackupError):
         return 128 + self.signal_number
 
 
-INCOMPLETE = 3
+INCOMPLETE, STALE = 3, 5
+"""Exit codes that report a state, not a failure."""
 _SEVERITY = (1, 2, 13, 12, 10, 11, 4, 5, 3, 0)
 
 

@@ -73,7 +73,9 @@ OWNERS = (
         ("snapshot/compression.py",),
         "which module it is depends on Python's version",
     ),
-    Owner("SQLite", ("sqlite3",), ("snapshot/",), "opening a database wrongly changes it"),
+    Owner(
+        "SQLite", ("sqlite3",), ("snapshot/", "ledger/"), "opening a database wrongly changes it"
+    ),
     Owner(
         "the wall clock",
         (

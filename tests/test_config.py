@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from agebackup.config import EXAMPLE, check, load_config, resolve, write_example
 from agebackup.config.tables import AppTable, CommandTable, DatabaseTable, TreeTable
 from agebackup.errors import FailedError, UsageError
-from agebackup.model.profile import Command, Finding, Profile, compression_level
+from agebackup.model.command import Command
+from agebackup.model.profile import Finding, Profile, compression_level
 from agebackup.model.source import Count, Source, TreeSource
 
 ENVIRONMENT = {"HOME": "/home/me", "DATA": "/srv/data", "ODD": "/a*b"}

@@ -146,7 +146,7 @@ def test_every_exit_code_is_described() -> None:
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.AgebackupError)
     ]
-    codes = {family.exit_code for family in families} | {0, errors.INCOMPLETE}
+    codes = {family.exit_code for family in families} | {0, errors.INCOMPLETE, errors.STALE}
     table = README.split("\n### Exit codes\n", 1)[1].split("\n## ", 1)[0]
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert described == codes

@@ -43,6 +43,27 @@ def memory_file(app: str) -> Path:
     return _made(state_directory() / "apps") / f"{app}.json"
 
 
+def ledger_file() -> Path:
+    """Return the ledger's file."""
+    return state_directory() / "ledger.db"
+
+
+def last_run_file(app: str) -> Path:
+    """Return the file that tells other programs how the last run of `app` ended."""
+    return _made(state_directory() / "apps") / f"{app}.last-run.json"
+
+
+def schedule_file() -> Path:
+    """Return the file that says which timers were installed, and for which apps."""
+    return state_directory() / "schedule.json"
+
+
+def log_file() -> Path:
+    """Return the log's current file; its directory is made 0700."""
+    directory = _made(_absolute(platformdirs.user_log_path("agebackup", appauthor=False)))
+    return directory / "agebackup.log"
+
+
 def workspace(asked: Path | None) -> Path:
     """Return the directory for private copies: what was asked for, else the cache directory.
 

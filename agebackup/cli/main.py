@@ -62,8 +62,8 @@ def cli() -> None:
     back.
 
     Exit codes: 0 done; 1 failed, nothing changed; 2 usage or configuration; 3 published but
-    incomplete; 4 verification found a problem; 10 not found; 11 busy; 12 no key fits; 13 refused
-    by a guard; 129, 130, 143 hung up, interrupted, terminated.
+    incomplete; 4 verification or audit found a problem; 5 stale; 10 not found; 11 busy; 12 no key
+    fits; 13 refused by a guard; 129, 130, 143 hung up, interrupted, terminated.
     """
 
 

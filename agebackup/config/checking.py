@@ -8,7 +8,8 @@ from pathlib import Path
 
 from agebackup.config.resolving import resolve
 from agebackup.errors import AgebackupError, printable
-from agebackup.model.profile import Command, Finding, Profile, Resolution
+from agebackup.model.command import Command
+from agebackup.model.profile import Finding, Profile, Resolution
 from agebackup.model.source import Source
 
 FILE, DIRECTORY, EITHER = "file", "directory", "file or directory"

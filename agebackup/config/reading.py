@@ -20,10 +20,10 @@ from agebackup.config.tables import (
     convert,
 )
 from agebackup.errors import UsageError, printable
+from agebackup.model.command import Command
 from agebackup.model.globs import compile_globs
 from agebackup.model.names import require_app
 from agebackup.model.profile import (
-    Command,
     Config,
     DatabaseEntry,
     Profile,

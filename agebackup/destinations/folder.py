@@ -38,6 +38,11 @@ class Folder:
         if self.absent:
             _make(self.path)
 
+    @property
+    def key(self) -> str:
+        """What the ledger calls this folder: its real path, one for every name it has."""
+        return os.path.realpath(self.path)
+
     def published_name(self, archive_name: str) -> str:
         """Return the file name that an archive called `archive_name` gets here."""
         return self.file_name or archive_name

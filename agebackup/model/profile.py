@@ -6,12 +6,15 @@ Paths are absolute: variables and `~` are expanded, relative ones stand below th
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from agebackup.errors import UsageError, printable
+from agebackup.model.command import Command
+from agebackup.model.retention import Policy
 from agebackup.model.source import Count, Source
+from agebackup.model.watch import Watch
 
 DEFAULT_LEVEL = 3
 """Zstandard's own default level."""
@@ -45,20 +48,12 @@ class TreeEntry:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command of the app's, without a shell, that may take so many `seconds`."""
-
-    argv: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Profile:
     """One app. `base` is the root, else the config file's directory: there commands run.
 
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
     that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
-    compression.
+    compression. Without `retention` nothing of the app is ever pruned.
     """
 
     name: str
@@ -81,6 +76,8 @@ class Profile:
     consistency: Literal["atomic", "per-database"] = "atomic"
     level: int | None = None
     proof: bool = True
+    retention: Policy | None = None
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, printable, shortened
+from agebackup.model.command import Command
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
-from agebackup.model.profile import Command
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.memory import missed, recall, remember

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
+from agebackup.model.command import Command
 from agebackup.model.manifest import Versions
 from agebackup.model.names import ArchiveName
-from agebackup.model.profile import Command
 from agebackup.model.source import Labels, Source
 from agebackup.snapshot.keys import Recipients
 from agebackup.system.claims import Claims

@@ -1,0 +1,94 @@
+"""Which apps and which destinations a command is about: flags first, then config, then ledger."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agebackup.cli import directories
+from agebackup.cli.console import Console
+from agebackup.errors import NotFoundError, UsageError, printable
+from agebackup.model.names import require_app
+
+if TYPE_CHECKING:
+    from agebackup.ledger import Ledger
+    from agebackup.model.profile import Config, Profile
+
+
+@dataclass(frozen=True)
+class Place:
+    """A destination and the app whose archives are meant there; None: every app's.
+
+    `to` is what `--to` would be. `profile` is what the configuration declares of the app.
+    """
+
+    to: str
+    app: str | None = None
+    profile: "Profile | None" = None
+
+
+def now() -> datetime:
+    """Return the moment, in UTC, which operations are handed as a value."""
+    return datetime.now(UTC)
+
+
+def known_config(to: Console) -> "Config | None":
+    """Return the configuration; None where there is none and nobody named one."""
+    from agebackup.config import load_config
+
+    file = directories.config_path(to.settings)
+    if file == directories.config_file() and not file.exists():
+        return None
+    return load_config(file, to.settings.environment)
+
+
+def known_ledger(to: Console, *, make: bool = False) -> "Ledger | None":
+    """Return the opened ledger, or None, with a warning where there is one that cannot be used."""
+    from agebackup.ledger import LedgerError, open_ledger
+
+    file = directories.ledger_file()
+    if not make and not file.exists():
+        return None
+    try:
+        return open_ledger(file, make=make)
+    except LedgerError as error:
+        to.output.warn(f"{error.message} {error.hint}")
+        return None
+
+
+def places(app: str | None, to: str | None, console: Console) -> tuple[Place, ...]:
+    """Return where the archives of `app` (None: of all apps) lie, each place once.
+
+    With `to` only there; else as the configuration declares, and where it does not know the app,
+    wherever the ledger saw archives of it. Raises `UsageError` for a name that cannot be an app's,
+    and `NotFoundError` where neither knows anything.
+    """
+    if app is not None:
+        require_app(app)
+    config = known_config(console)
+    profiles = {profile.name: profile for profile in config.apps} if config else {}
+    if to is not None:
+        if not to:
+            raise UsageError("--to is empty.", hint="Name the directory that holds the archives.")
+        return (Place(to, app, profiles.get(app or "")),)
+    found = [
+        Place(str(profile.destination), name, profile)
+        for name, profile in profiles.items()
+        if profile.destination is not None and app in (None, name)
+    ]
+    found += _from_ledger(app, {place.app for place in found}, console)
+    if not found:
+        whose = f"of {printable(app)} " if app else ""
+        raise NotFoundError(
+            f"No destination {whose}is known on this machine.",
+            hint="Name it with --to, or declare the app in the configuration.",
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _from_ledger(app: str | None, declared: set[str | None], console: Console) -> list[Place]:
+    ledger = known_ledger(console)
+    if ledger is None:
+        return []
+    with ledger:
+        records = ledger.archives(app)
+    return [Place(one.destination, one.app) for one in records if one.app not in declared]

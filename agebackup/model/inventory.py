@@ -1,0 +1,73 @@
+"""What lies in a destination, told apart by name and status alone: nothing is opened.
+
+Only a name that is exactly an archive's counts as an archive; everything else is "other", listed
+with its reason, never selected and never pruned.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord
+
+OtherKind = Literal["conflict", "evicted", "temporary", "foreign", "unparseable", "future", "link"]
+"""conflict copy; known to the cloud but not downloaded; a half-written file of agebackup's; not an
+archive; nearly an archive's name; an archive from the future; no regular file."""
+
+
+@dataclass(frozen=True)
+class FolderEntry:
+    """One name in a folder with what `lstat` says. `inode` is (device, inode).
+
+    `evicted`: the content is only in the cloud, so reading would download it.
+    """
+
+    name: str
+    size: int
+    mtime: float
+    regular: bool = True
+    evicted: bool = False
+    inode: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An archive that lies in the folder, and what the ledger knows of it (None: nothing)."""
+
+    name: ArchiveName
+    entry: FolderEntry
+    record: ArchiveRecord | None = None
+
+
+@dataclass(frozen=True)
+class Other:
+    """A name in the folder that is not to be taken for an archive, and why.
+
+    `resembles` is the archive whose conflict copy, stub or stray it is, where one can be told.
+    """
+
+    entry: FolderEntry
+    kind: OtherKind
+    reason: str
+    resembles: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A folder at one moment: archives newest first, the rest, and records without a file.
+
+    An archive from the future is in `others` alone, an evicted one too: its name is taken, its
+    content is out of reach. `missing` are published, undeleted records of this destination whose
+    file is neither there nor evicted.
+    """
+
+    destination: str
+    taken: datetime
+    archives: tuple[Held, ...] = ()
+    others: tuple[Other, ...] = ()
+    missing: tuple[ArchiveRecord, ...] = field(default=())
+
+    def of(self, app: str) -> tuple[Held, ...]:
+        """Return the archives of `app`, newest first."""
+        return tuple(held for held in self.archives if held.name.app == app)

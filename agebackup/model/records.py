@@ -1,0 +1,134 @@
+"""What the ledger knows: runs, archives, destinations. Times are UTC, sizes bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from agebackup.model.names import ArchiveName
+
+Kind = Literal["auto", "manual"]
+RunOutcome = Literal["running", "ok", "incomplete", "failed", "stopped"]
+Pending = Literal["", "publish", "delete"]
+Check = Literal["", "proof", "quick", "verify", "restore"]
+"""How an archive was last looked at: its own proof, `verify --quick`, `verify`, a restore."""
+
+
+@dataclass(frozen=True)
+class DatabaseFigures:
+    """How much one database of an archive held; `rows` of all its tables together."""
+
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class TreeFigures:
+    """How much one tree of an archive held."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How much an archive holds, by place inside the bag: what sudden changes are noticed by."""
+
+    databases: Mapping[str, DatabaseFigures] = field(default_factory=dict)
+    trees: Mapping[str, TreeFigures] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of one app, begun and perhaps ended. `message` holds no secret.
+
+    `phase` is the last one reached. A run that is "running" and holds no lock was killed.
+    """
+
+    id: str
+    app: str
+    kind: Kind
+    begun: datetime
+    phase: str = ""
+    outcome: RunOutcome = "running"
+    ended: datetime | None = None
+    exit_code: int | None = None
+    message: str = ""
+    archive: str = ""
+    destination: str = ""
+    size: int | None = None
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ArchiveRecord:
+    """One archive in one destination, which is the real path of a folder.
+
+    `file_name` is what it is called there: `name`, unless the person named the file freely.
+    `pending` is "publish" from shortly before it gets its name until that is known to have
+    happened, and "delete" from the decision until the file is known to be gone. `sha256` is the
+    ciphertext's, lower-case hex. `sequence` counts the archives of an app within the ledger's
+    `series`; `previous` names the one before. `proved`: decrypted before it was published. `bad`: a
+    check found it damaged. `foreign`: adopted from a folder, and perhaps made by another machine.
+    `stanzas` are the recipients' types in its header, sorted. `deleted` is when that was decided.
+    """
+
+    name: str
+    app: str
+    id: str
+    time: datetime
+    destination: str
+    file_name: str
+    kind: Kind = "auto"
+    tag: str = ""
+    note: str = ""
+    kept: bool = False
+    size: int | None = None
+    sha256: str = ""
+    series: str = ""
+    sequence: int | None = None
+    previous: str = ""
+    proved: bool = False
+    complete: bool = True
+    pending: Pending = ""
+    foreign: bool = False
+    bad: bool = False
+    check: Check = ""
+    checked: datetime | None = None
+    deleted: datetime | None = None
+    deleted_why: str = ""
+    stanzas: tuple[str, ...] = ()
+    figures: Figures | None = None
+
+    @classmethod
+    def of(cls, name: ArchiveName, destination: str, file_name: str = "") -> "ArchiveRecord":
+        """Return what the name alone says."""
+        return cls(
+            name=str(name),
+            app=name.app,
+            id=name.id,
+            time=name.time,
+            destination=destination,
+            file_name=file_name or str(name),
+            kind="manual" if name.manual else "auto",
+        )
+
+
+@dataclass(frozen=True)
+class DestinationRecord:
+    """A folder as it was last seen: on which device, and when. `device` is "" where unknown."""
+
+    path: str
+    device: str
+    seen: datetime
+
+
+@dataclass(frozen=True)
+class Sequel:
+    """What the next archive of an app says of the one before it."""
+
+    series: str
+    sequence: int
+    previous_name: str = ""
+    previous_sha256: str = ""

@@ -224,7 +224,7 @@ REFUSED = [
         "Did you mean 'path'? Allowed here: path, glob, minimum, ",
     ),
     ("recipients = ['keys.txt']", "apps.x.recipients[0]: this is not a public key", "_files"),
-    ("retention = { daily = 7 }", "apps.x.retention: there is no such key", "Allowed here"),
+    ("retaining = 7", "apps.x.retaining: there is no such key", "Allowed here"),
     ("root = 2026-01-01", "apps.x.root: expected a text, got", ""),
 ]
 

@@ -1,13 +1,16 @@
 """agebackup config"""
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from agebackup.cli.adhoc import HASHES
 from agebackup.cli.output import Output
+from agebackup.cli.reading import FILE
 from agebackup.cli.settings import Settings, current, global_options
-from agebackup.errors import AgebackupError, printable
+from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.model.profile import Finding, Profile, Resolution
@@ -19,23 +22,60 @@ def command() -> None:
     """Write an example configuration, or check the one there is."""
 
 
-@command.command("init")
-@global_options
-def init() -> int:
-    """Write a commented example to the configuration's place.
+_many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 
-    Nothing in it is in force until its lines are uncommented. An existing file is never touched.
+
+@command.command("init")
+@click.argument("app", required=False)
+@click.option("--db", "databases", **_many, help="A live SQLite database; repeatable.")
+@click.option("--attachments", **_many, help="A directory of files; repeatable.")
+@click.option("--app-config", "config_paths", **_many, help="The application's own config.")
+@click.option("--app-tokens", "token_paths", **_many, help="The application's tokens.")
+@click.option("--to", metavar="DIR|FILE.age", help="Where the archives go.")
+@click.option("--mkdir", is_flag=True, help="Make the destination directory, 0700.")
+@click.option(
+    "-r", "--recipient", "recipients", multiple=True, metavar="KEY|FILE", help="As for create."
+)
+@click.option(
+    "-R", "--recipients-file", "recipients_files", multiple=True, type=FILE, help="As -r, a file."
+)
+@click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="Derived state.")
+@click.option("--attachments-named-by", "named_by", type=click.Choice(HASHES), help="As create.")
+@global_options
+def init(app: str | None, **options: Any) -> int:
+    """Declare APP in the configuration, or without APP write a commented example.
+
+    With APP and the flags of `create`, a section is added at the end of the file, which is made
+    where there is none: what stands there stays. It keeps 24 hourly, 7 daily, 4 weekly, 12 monthly,
+    all yearly archives and 20 taken by hand: edit that to your liking. Without APP every key is
+    shown, none in force, and an existing file is never touched.
     """
     from agebackup.cli.directories import config_path
-    from agebackup.config import write_example
 
     settings = current()
     output = Output(settings, "config-init")
     path = config_path(settings)
+    if app is None:
+        _write_example(path, output, with_flags=any(options.values()))
+    else:
+        from agebackup.cli.declaring import declare_app
+
+        declare_app(app, path, settings, options)
+        output.say(f"{app} is declared. See: agebackup config check {app}")
+    output.result(printable(str(path)), path=str(path), app=app)
+    return 0
+
+
+def _write_example(path: Path, output: Output, *, with_flags: bool) -> None:
+    from agebackup.config import write_example
+
+    if with_flags:
+        raise UsageError(
+            "To declare an app, its name is needed.",
+            hint="For example: agebackup config init notes --db notes.db --to backups -r age1...",
+        )
     write_example(path)
     output.say("Edit it, then let 'agebackup config check' look at it.")
-    output.result(printable(str(path)), path=str(path))
-    return 0
 
 
 @command.command("check")

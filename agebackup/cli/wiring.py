@@ -13,7 +13,7 @@ from agebackup.cli.adhoc import adhoc_app, adhoc_source, consistency_of
 from agebackup.cli.console import Console
 from agebackup.cli.flags import CreateFlags
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
-from agebackup.destinations.folder import open_folder
+from agebackup.destinations.folder import open_folder as open_folder
 from agebackup.errors import UsageError, printable
 from agebackup.model.manifest import Versions
 from agebackup.model.names import ArchiveName
@@ -151,7 +151,9 @@ def _resolved(profile: Profile, flags: CreateFlags) -> Source:
     from agebackup.config import resolve
 
     source = resolve(
-        profile, include_config=flags.include_config, include_tokens=flags.include_tokens
+        profile,
+        include_config=flags.include_config or profile.include_config,
+        include_tokens=flags.include_tokens or profile.include_tokens,
     )
     asked = flags.consistency or source.consistency
     return replace(

@@ -27,9 +27,12 @@ EXAMPLE = """\
 #attachments = [{path = "blobs", named_by = "sha256"}]
 
 # The app's own configuration and secrets, files or directories. They are only taken with
-# --include-config and --include-tokens; without, they stay out even if they lie in attachments.
+# --include-config and --include-tokens, or with the keys of these names (a timer gives no flags);
+# without, they stay out even if they lie in attachments.
 #config = ["settings.toml"]
 #tokens = ["token"]
+#include_config = false
+#include_tokens = false
 
 # Patterns of what the app can rebuild (derived) and what else stays out (exclude), as .gitignore
 # has them, without negation. They are matched from root on (without a root, from each tree on).
@@ -64,6 +67,48 @@ EXAMPLE = """\
 
 # Decrypt and check each archive with a key that is then forgotten, before it gets its name.
 #proof = true
+
+# Unattended runs (`agebackup run`, which `agebackup schedule install` makes a timer call). Spans of
+# time: 90m, 26h, 30d, 2w. `enabled` is set by `schedule install` unless it stands here.
+#enabled = true
+#interval = "24h"
+# At most so much is waited at random before a run, so that not all apps run at once.
+#jitter = "10m"
+# After what may pass (busy, destination away) a run is tried again, each time after twice as long.
+#retries = 3
+#retry_after = "1m"
+# From which age on `agebackup status` calls the newest archive stale; interval and 2h by default.
+#max_age = "26h"
+
+# How many archives stay; without this table nothing is ever pruned. -1 keeps all of a tier.
+# `count = 10` keeps simply the last ten. README, "Retention", says what each rule means.
+#[apps.notes.retention]
+#keep_last = 0
+#keep_hourly = 24
+#keep_daily = 7
+#keep_weekly = 4
+#keep_monthly = 12
+#keep_yearly = -1
+#keep_within = "3d"
+#keep_tags = ["release"]
+#keep_manual = 20
+#timezone = "UTC"
+# Another machine writes archives of this app into the same folder, and they may be pruned too.
+#shared = false
+# How many may go at once without --yes; by default half of them, at least 3.
+#max_prune = 10
+
+# What a sudden loss of rows or files does: "note" says it, "refuse" also keeps prune from running.
+#[apps.notes.guard]
+#shrink = "note"
+
+# Who is told how a run ended. Commands are lists without a shell and get a JSON report on stdin.
+# The address (healthchecks.io's protocol) is a secret: it is never shown or logged.
+#[apps.notes.hooks]
+#on_success = ["notify-success"]
+#on_failure = {argv = ["notify-failure"], seconds = 30}
+#healthcheck_url = "https://..."
+#desktop = false
 
 # Databases: a name and a path, or a table.
 #[apps.notes.databases]

@@ -10,9 +10,9 @@ from typing import Any
 
 from agebackup.config.expansion import expand
 from agebackup.config.matching import parse_pattern
+from agebackup.config.nights import command, retention, watch
 from agebackup.config.tables import (
     AppTable,
-    CommandTable,
     DatabaseTable,
     FileTable,
     TreeTable,
@@ -44,16 +44,23 @@ def load_config(file: Path, environment: Mapping[str, str]) -> Config:
     Raises `UsageError`, naming file and key, for whatever is not understood: nothing of such a
     file is used.
     """
-    top = Where(file)
     try:
-        raw = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        content = file.read_bytes()
     except FileNotFoundError:
         raise UsageError(
             f"There is no configuration file {printable(str(file))}.",
             hint="Write one with: agebackup config init.",
         ) from None
     except OSError as error:
-        raise top.error(f"it cannot be read: {error.strerror}") from None
+        raise Where(file).error(f"it cannot be read: {error.strerror}") from None
+    return parse_config(content, file, environment)
+
+
+def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> Config:
+    """Return what `content` declares, as the content of `file`; raises as `load_config`."""
+    top = Where(file)
+    try:
+        raw = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise top.error("it is not UTF-8 text") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -107,8 +114,8 @@ def _profile(
         follow_symlinks=table.follow_symlinks,
         raw_sqlite=table.raw_sqlite,
         version=_version(table.version),
-        prepare=_command(table.prepare, where / "prepare"),
-        finish=_command(table.finish, where / "finish"),
+        prepare=command(table.prepare, where / "prepare"),
+        finish=command(table.finish, where / "finish"),
         recipients=_recipients(table.recipients, where / "recipients"),
         recipients_files=base.paths(table.recipients_files, where / "recipients_files"),
         destination=None
@@ -117,6 +124,10 @@ def _profile(
         consistency=table.consistency,
         level=_level(table.compress, where / "compress"),
         proof=table.proof,
+        include_config=table.include_config,
+        include_tokens=table.include_tokens,
+        retention=retention(table.retention, where / "retention"),
+        watch=watch(table, where),
     )
 
 
@@ -195,16 +206,6 @@ def _globs(patterns: Sequence[str], where: Where) -> tuple[str, ...]:
 
 def _version(given: str | list[str]) -> str | Command:
     return given if isinstance(given, str) else Command(tuple(given), VERSION_SECONDS)
-
-
-def _command(raw: object, where: Where) -> Command | None:
-    if raw is None:
-        return None
-    given: list[str] | CommandTable = convert(raw, list[str] | CommandTable, where)
-    table = CommandTable(argv=given) if isinstance(given, list) else given
-    if not table.argv or not table.argv[0]:
-        raise where.error("a command needs a program to run")
-    return Command(tuple(table.argv), float(table.seconds))
 
 
 def _recipients(texts: Sequence[str], where: Where) -> tuple[str, ...]:

@@ -44,10 +44,47 @@ class TreeTable(Table, frozen=True):
 
 
 class CommandTable(Table, frozen=True):
-    """`prepare` or `finish`, where it is more than the command."""
+    """A command to run, where it is more than its words."""
 
     argv: Annotated[list[str], msgspec.Meta(min_length=1)]
     seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 300
+
+
+Tier = Annotated[int, msgspec.Meta(ge=-1, le=1_000_000)]
+"""How many a rule keeps; -1: all of them."""
+
+
+class RetentionTable(Table, frozen=True):
+    """`retention`: how many archives of an app stay. `count` is another word for `keep_last`."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    keep_last: Tier = 0
+    keep_hourly: Tier = 0
+    keep_daily: Tier = 0
+    keep_weekly: Tier = 0
+    keep_monthly: Tier = 0
+    keep_yearly: Tier = 0
+    keep_within: str | None = None
+    keep_tags: list[str] = []
+    keep_manual: Tier | None = None
+    timezone: str = "UTC"
+    shared: bool = False
+    max_prune: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class GuardTable(Table, frozen=True):
+    """`guard`: what a sudden change of an app's data does."""
+
+    shrink: Literal["note", "refuse"] = "note"
+
+
+class HooksTable(Table, frozen=True):
+    """`hooks`: who is told how a run ended."""
+
+    on_success: Any = None
+    on_failure: Any = None
+    healthcheck_url: str = ""
+    desktop: bool = False
 
 
 class AppTable(Table, frozen=True):
@@ -71,6 +108,17 @@ class AppTable(Table, frozen=True):
     consistency: Literal["atomic", "per-database"] = "atomic"
     compress: str = "none"
     proof: bool = True
+    include_config: bool = False
+    include_tokens: bool = False
+    enabled: bool | None = None
+    interval: str = "24h"
+    jitter: str = ""
+    retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    retry_after: str = "1m"
+    max_age: str | None = None
+    retention: Any = None
+    guard: Any = None
+    hooks: Any = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class Profile:
 
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
     that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
-    compression. Without `retention` nothing of the app is ever pruned.
+    compression. `include_config` and `include_tokens` take these without the flag: a timer gives
+    none. Without `retention` nothing of the app is ever pruned.
     """
 
     name: str
@@ -76,6 +77,8 @@ class Profile:
     consistency: Literal["atomic", "per-database"] = "atomic"
     level: int | None = None
     proof: bool = True
+    include_config: bool = False
+    include_tokens: bool = False
     retention: Policy | None = None
     watch: Watch = field(default_factory=Watch)
 

@@ -1,0 +1,62 @@
+"""`config init NAME`: the flags of `create`, turned into a section of the configuration."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from agebackup.cli import directories
+from agebackup.cli.adhoc import adhoc_source
+from agebackup.cli.flags import CreateFlags
+from agebackup.cli.settings import Settings
+from agebackup.cli.wiring import open_folder
+from agebackup.config import Declaration, declare
+from agebackup.errors import UsageError, printable
+from agebackup.snapshot.keys import read_recipients
+
+
+def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any]) -> None:
+    """Declare `app` in the config file `file` as `options` say.
+
+    Looks at everything first: the sources are there, the recipients are keys, the destination is a
+    directory (or is made, with --mkdir). Raises what `create` would raise for them.
+    """
+    flags = _flags(app, options)
+    source = adhoc_source(flags)
+    for database in source.databases:
+        if not database.path.is_file():
+            raise UsageError(
+                f"There is no database file {printable(str(database.path))}.",
+                hint="Check the path: what --db names must be there already.",
+            )
+    if not flags.recipients and not flags.recipients_files:
+        raise UsageError(
+            f"No recipient was named for {app}.",
+            hint="Give a public key with -r age1..., as `agebackup keygen` prints it.",
+        )
+    read_recipients(flags.recipients, flags.recipients_files)
+    keys = [text for text in flags.recipients if not os.path.exists(text)]
+    files = [Path(text) for text in flags.recipients if os.path.exists(text)]
+    if flags.to:
+        open_folder(flags.to, make=flags.mkdir, overwrite=False).prepare()
+    declaration = Declaration(
+        source,
+        Path(os.path.abspath(os.path.expanduser(flags.to))) if flags.to else None,
+        [text.strip() for text in keys],
+        [Path(os.path.abspath(file)) for file in (*files, *flags.recipients_files)],
+    )
+    declare(declaration, file, settings.environment, directories.claims())
+
+
+def _flags(app: str, options: dict[str, Any]) -> CreateFlags:
+    """Return the flags that `create` would have, without those that `config init` lacks."""
+    empty: dict[str, Any] = {field.name: _NOTHING.get(field.name) for field in fields(CreateFlags)}
+    return CreateFlags(**{**empty, "app": app, **options})
+
+
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("apps", "references"), ()),
+    **dict.fromkeys(("every", "include_config", "include_tokens", "overwrite", "manual"), False),
+    **dict.fromkeys(("allow_missing", "follow_symlinks", "raw_sqlite"), False),
+    **dict.fromkeys(("no_proof", "dry_run"), False),
+}

@@ -17,8 +17,6 @@ from agebackup.model.source import DatabaseSource, Source, TreeSource
 
 LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="/\0:=\n\r")
 NAMES = st.text(LETTERS, min_size=1)
-    st.characters(exclude_categories=["Cs"], exclude_characters="/\0:=\n\r"), min_size=1
-)
 FILE = Path("/nowhere/config.toml")
 
 

@@ -3,7 +3,7 @@
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from agebackup.cli import directories
 from agebackup.cli.adhoc import adhoc_source
@@ -49,14 +49,12 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
 
 
 def _flags(app: str, options: dict[str, Any]) -> CreateFlags:
-    """Return the flags that `create` would have, without those that `config init` lacks."""
-    empty: dict[str, Any] = {field.name: _NOTHING.get(field.name) for field in fields(CreateFlags)}
-    return CreateFlags(**{**empty, "app": app, **options})
+    """Return the flags that `create` would have, those that `config init` lacks as not given."""
+    absent = {field.name: _not_given(field.type) for field in fields(CreateFlags)}
+    return CreateFlags(**{**absent, "app": app, **options})
 
 
-_NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("apps", "references"), ()),
-    **dict.fromkeys(("every", "include_config", "include_tokens", "overwrite", "manual"), False),
-    **dict.fromkeys(("allow_missing", "follow_symlinks", "raw_sqlite"), False),
-    **dict.fromkeys(("no_proof", "dry_run"), False),
-}
+def _not_given(kind: Any) -> Any:
+    if kind is bool:
+        return False
+    return None if type(None) in get_args(kind) else ()

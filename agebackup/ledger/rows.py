@@ -21,7 +21,7 @@ TABLES: Mapping[type[Record], str] = {
     ArchiveRecord: "archives",
     DestinationRecord: "destinations",
 }
-_TIMES = {"begun", "ended", "time", "checked", "deleted", "seen"}
+_TIMES = {"begun", "ended", "time", "checked", "hashed", "deleted", "seen"}
 _FLAGS = {"kept", "proved", "complete", "foreign", "bad"}
 _STRUCTURED = {"versions", "stanzas", "figures"}
 

@@ -49,6 +49,7 @@ STEPS: tuple[str, ...] = (
         bad INTEGER NOT NULL,
         "check" TEXT NOT NULL,
         checked TEXT,
+        hashed TEXT,
         deleted TEXT,
         deleted_why TEXT NOT NULL,
         stanzas TEXT NOT NULL,

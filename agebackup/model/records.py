@@ -71,7 +71,8 @@ class ArchiveRecord:
     ciphertext's, lower-case hex. `sequence` counts the archives of an app within the ledger's
     `series`; `previous` names the one before. `proved`: decrypted before it was published. `bad`: a
     check found it damaged. `foreign`: adopted from a folder, and perhaps made by another machine.
-    `stanzas` are the recipients' types in its header, sorted. `deleted` is when that was decided.
+    `hashed` is when the file was last read whole and found to have this `sha256`. `stanzas` are the
+    recipients' types in its header, sorted. `deleted` is when that was decided.
     """
 
     name: str
@@ -96,6 +97,7 @@ class ArchiveRecord:
     bad: bool = False
     check: Check = ""
     checked: datetime | None = None
+    hashed: datetime | None = None
     deleted: datetime | None = None
     deleted_why: str = ""
     stanzas: tuple[str, ...] = ()

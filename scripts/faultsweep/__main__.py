@@ -1,9 +1,10 @@
-"""Inject a fault at every system call of create and restore, and check every promise after it.
+"""Inject a fault at every system call of the commands that write, and check every promise after it.
 
 Each call of a fault-free run that touches its files or pipes is failed in turn (EIO, ENOSPC,
 EINTR), or the process is killed or terminated there. After each of these trials, and again after
 a run without a fault, stock age, tar, sha256sum and sqlite3 must find: ended with 0, everything
-recoverable; otherwise the old state intact; nothing plaintext or temporary left. Linux only.
+recoverable; otherwise the old state intact; nothing plaintext or temporary left; never fewer
+archives than the plan keeps, and a ledger that says what the folder holds. Linux only.
 """
 
 import argparse

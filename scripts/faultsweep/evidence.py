@@ -1,16 +1,19 @@
 """What the stock programs say about an archive and about a directory; what a run left behind."""
 
 import hashlib
+import sqlite3
 import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import sample_app
 
 SQLITE_MAGIC = b"SQLite format 3\x00"
 TEMPORARY = (".~agebackup-", ".nosync.tmp")
+LEDGER = Path("home/state/agebackup/ledger.db")
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 Content = Counter[str]
@@ -55,8 +58,28 @@ def leftovers(trial: Path, *, plaintext_at_home: Sequence[Path]) -> list[str]:
             found.append(f"{name} is left of a run")
         elif path.is_file() and not any(path.is_relative_to(home) for home in plaintext_at_home):
             content = path.read_bytes()
-            if sample_app.PLAINTEXT_MARK.encode() in content or content.startswith(SQLITE_MAGIC):
+            copied = content.startswith(SQLITE_MAGIC) and path.name != "ledger.db"
+            if sample_app.PLAINTEXT_MARK.encode() in content or copied:
                 found.append(f"{name} holds plaintext")
+    return found
+
+
+def unsettled(trial: Path) -> list[str]:
+    """Return what the ledger in `trial` says of archives that is not so, after a good run."""
+    ledger = trial / LEDGER
+    if not ledger.exists():
+        return []
+    with closing(sqlite3.connect(ledger)) as connection:
+        (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+        rows = connection.execute(
+            "SELECT destination, file_name, pending FROM archives WHERE deleted IS NULL"
+        ).fetchall()
+    found = [] if verdict == "ok" else [f"the ledger is damaged: {verdict}"]
+    for destination, name, pending in rows:
+        if pending:
+            found.append(f"the ledger still awaits the end of {pending} for {name}")
+        elif not (Path(destination) / name).exists():
+            found.append(f"the ledger has {name}, the folder has not")
     return found
 
 

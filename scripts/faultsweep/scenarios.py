@@ -1,19 +1,25 @@
-"""What is run and what must hold afterwards: create and restore, each in two situations."""
+"""What is run and what must hold afterwards: create, restore, prune and delete."""
 
 import shutil
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sample_app import SampleApp
 
-from faultsweep.evidence import Content, content_of, recovered
+from faultsweep.evidence import LEDGER, Content, content_of, recovered
 
 
 @dataclass(frozen=True)
 class Template:
-    """What every trial begins with (a copy of `directory`), and what it must give."""
+    """What every trial begins with (a copy of `directory`), and what it must give.
+
+    `history_directory` is a world with several archives and the ledger that knows them; `history`
+    are their names, oldest first.
+    """
 
     directory: Path
     recipient: str
@@ -22,6 +28,8 @@ class Template:
     state: Content
     old_state_directory: Path
     old_state: Content
+    history_directory: Path
+    history: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,77 @@ class RestoreOver(Restore):
         return self.template.old_state
 
 
-SCENARIOS: tuple[type[Scenario], ...] = (Create, CreateFile, Restore, RestoreOver)
+class Thinning(Scenario):
+    """A command that removes archives from a folder with a history."""
+
+    def prepare(self, trial: Path) -> None:
+        super().prepare(trial)
+        history = self.template.history_directory
+        for name in ("backups", "home"):
+            shutil.rmtree(trial / name)
+            shutil.copytree(history / name, trial / name)
+        with closing(sqlite3.connect(trial / LEDGER)) as connection:
+            moved = (str(trial / "backups"), str(history / "backups"))
+            for table, column in (("archives", "destination"), ("destinations", "path")):
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", moved)
+            connection.commit()
+
+    @abstractmethod
+    def removes(self) -> set[str]:
+        """Return the names that may go, and after a success have gone."""
+
+    def judge(self, trial: Path, verdict: Verdict) -> list[str]:
+        history, folder = self.template.history_directory / "backups", trial / "backups"
+        there = {path.name for path in folder.iterdir() if path.suffix == ".age"}
+        found = []
+        for name in sorted(set(self.template.history) - self.removes() - there):
+            found.append(f"{name} should have stayed and is gone")
+        for name in sorted(there):
+            if (folder / name).read_bytes() != (history / name).read_bytes():
+                found.append(f"{name} is not as it was")
+        if verdict.succeeded and there & self.removes():
+            found.append("it ended with 0, yet an archive is still there")
+        return found
+
+
+class Prune(Thinning):
+    """prune of a folder from which three of five archives may go."""
+
+    name = "prune"
+
+    def arguments(self, trial: Path) -> Sequence[str]:
+        return (
+            *("prune", "ledger", "--to", str(trial / "backups")),
+            *("--keep-last", "2", "--yes"),
+        )
+
+    def removes(self) -> set[str]:
+        return set(self.template.history[:-2])
+
+
+class Delete(Thinning):
+    """delete of the oldest of five archives; once it has gone, a list of the others."""
+
+    name = "delete"
+
+    def arguments(self, trial: Path) -> Sequence[str]:
+        oldest = trial / "backups" / self.template.history[0]
+        if oldest.exists():
+            return ("delete", str(oldest), "--yes")
+        return ("prune", "ledger", "--to", str(trial / "backups"), "--keep-last", "9")
+
+    def removes(self) -> set[str]:
+        return {self.template.history[0]}
+
+
+SCENARIOS: tuple[type[Scenario], ...] = (
+    Create,
+    CreateFile,
+    Restore,
+    RestoreOver,
+    Prune,
+    Delete,
+)
 
 
 def _old(template: Template) -> Path:

@@ -20,8 +20,10 @@ from faultsweep.scenarios import Create, Scenario, Template, Verdict
 
 SECONDS = 90
 """After this long a run counts as hung."""
-_DOCUMENTED = {0, 1, 2, 3, 4, 10, 11, 12, 13, 129, 130, 143}
+_DOCUMENTED = {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 129, 130, 143}
 _KILLED = 137
+HISTORY = 5
+"""How many archives there are for `prune` and `delete`."""
 
 
 class BaselineError(Exception):
@@ -71,6 +73,8 @@ def make_template(directory: Path) -> Template:
         state=evidence.content_of(app.root),
         old_state_directory=old.root,
         old_state=evidence.content_of(old.root),
+        history_directory=directory,
+        history=(),
     )
     return _with_archive(template, directory / "first")
 
@@ -88,17 +92,25 @@ def _living_app(root: Path, draft: Path) -> sample_app.SampleApp:
 
 
 def _with_archive(template: Template, first: Path) -> Template:
+    """Return `template` with an archive in its folder, and a history of several aside."""
     destination = template.directory / "backups"
     destination.mkdir()
     scenario = Create(template)
     scenario.prepare(first)
-    ended = tracing.plain(_run(scenario, first))
-    made = [path for path in (first / "backups").iterdir() if path.suffix == ".age"]
-    if ended.code or len(made) != 1:
-        raise BaselineError(f"create ended with {ended.code}: {ended.err.strip()}")
+    made = [_made(scenario, first)]
     for path in (first / "backups").iterdir():
         shutil.copy(path, destination)
-    return replace(template, archive=made[0].name)
+    made += [_made(scenario, first) for _ in range(HISTORY - 1)]
+    return replace(template, archive=made[0], history_directory=first, history=tuple(made))
+
+
+def _made(scenario: Scenario, trial: Path) -> str:
+    time.sleep(1 - time.time() % 1)  # the next name has the next second in it
+    ended = tracing.plain(_run(scenario, trial))
+    archives = sorted(path.name for path in (trial / "backups").iterdir() if path.suffix == ".age")
+    if ended.code or not archives:
+        raise BaselineError(f"create ended with {ended.code}: {ended.err.strip()}")
+    return archives[-1]
 
 
 def _stock(*command: str) -> str:
@@ -199,6 +211,7 @@ def _again(scenario: Scenario, trial: Path) -> list[str]:
     if ended.code:
         found.append(f"it ended with {ended.code}: {ended.err.strip()[-300:]}")
     found += evidence.leftovers(trial, plaintext_at_home=scenario.plaintext_at_home(trial))
+    found += evidence.unsettled(trial)
     found += evidence.changed_sources(
         trial / "app", scenario.template.directory / "app", names=True
     )

@@ -29,7 +29,7 @@ package_of() {
     bsdtar) echo libarchive-tools ;;
     ssh-keygen) echo openssh-client ;;
     shasum) echo perl ;;
-    setpriv) echo util-linux ;;
+    setpriv | unshare | mount) echo util-linux ;;
     sha256sum) echo coreutils ;;
     *) echo "$1" ;;
     esac

@@ -1,0 +1,1 @@
+"""A simulated year of nightly runs, with everything that goes wrong in one."""

@@ -1,5 +1,6 @@
 """agebackup create"""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from agebackup.errors import INCOMPLETE, printable
 if TYPE_CHECKING:
     from agebackup.cli.flags import CreateFlags
     from agebackup.cli.wiring import Job
+    from agebackup.model.records import Kind
     from agebackup.model.reports import CreateReport
+    from agebackup.operations.supervision import Supervised
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 
@@ -108,22 +111,47 @@ def command(**options: Any) -> int:
 def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, Any]]:
     import msgspec
 
-    from agebackup.operations.create import create, sole_run
     from agebackup.operations.plan import plan
     from agebackup.system.secrecy import forbid_core_dumps
 
     forbid_core_dumps()
-    app, site = {"app": job.known_app}, job.site()
+    app = {"app": job.known_app}
     if flags.dry_run:
-        planned = plan(job.order(), site, to.progress)
+        planned = plan(job.order(), job.site(), to.progress)
         if not to.settings.json:
             to.output.result("\n".join(planned.lines()))
         return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
-    with sole_run(site, job.known_app, to.progress):
-        report = create(job.order(), site, to.progress)
-    code = INCOMPLETE if report.problems else 0
-    _tell(to, report)
-    return code, {**app, "status": "incomplete" if code else "ok", **msgspec.to_builtins(report)}
+    done = supervised(job, to)
+    code = INCOMPLETE if done.report.problems else 0
+    _tell(to, done.report)
+    for text in done.warnings:
+        to.output.warn(text)
+    status = "incomplete" if code else "ok"
+    return code, {**app, "status": status, "run": done.run, **msgspec.to_builtins(done.report)}
+
+
+def supervised(job: "Job", to: Console) -> "Supervised":
+    """Run `job`, recorded in the ledger, the log and last-run.json."""
+    import platform
+
+    from agebackup.cli import directories
+    from agebackup.cli.scope import known_ledger, now
+    from agebackup.operations.journal import Journal
+    from agebackup.operations.supervision import Charge, Post, supervise
+
+    ledger = known_ledger(to, make=True)
+    post = Post(
+        ledger,
+        directories.last_run_file(job.known_app),
+        Journal(directories.log_file(), now),
+        directories.claims(),
+        now,
+        host=platform.node(),
+    )
+    kind: Kind = "manual" if job.flags.manual else "auto"
+    charge = Charge(job.known_app, kind, job.site, job.order, job.profile)
+    with ledger or nullcontext():
+        return supervise(charge, post, to.progress)
 
 
 def _tell(to: Console, report: "CreateReport") -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -11,8 +10,7 @@ from typing import IO, Any
 
 from agebackup.cli.settings import Settings
 from agebackup.errors import AgebackupError
-
-_SECRET = re.compile(r"AGE-SECRET-KEY-[A-Z0-9-]*", re.IGNORECASE)
+from agebackup.model.redaction import redacted as redacted
 
 
 def prepare_streams() -> None:
@@ -114,11 +112,6 @@ def _abandon(stream: IO[Any] | None) -> None:
         null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(null, stream.fileno())  # type: ignore[union-attr]
         os.close(null)
-
-
-def redacted(text: str) -> str:
-    """Return `text` without any secret key in it: one given in the wrong place is not echoed."""
-    return _SECRET.sub("AGE-SECRET-KEY-(not shown)", text)
 
 
 def described(error: AgebackupError) -> dict[str, Any]:

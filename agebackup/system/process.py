@@ -15,14 +15,12 @@ from typing import NoReturn, Self
 from agebackup.errors import FailedError, printable
 from agebackup.system import libc, outcome
 from agebackup.system.clock import Deadline
+from agebackup.system.conversation import TICK as TICK
+from agebackup.system.conversation import Conversation
 from agebackup.system.outcome import Result
 from agebackup.system.progress import Progress
 from agebackup.system.secrecy import forbid_core_dumps
 
-TICK = 0.02
-"""Seconds between two looks at the wish to stop."""
-_OUTPUT_LIMIT = 1 << 20
-_PIECE = 1 << 16
 _GRACE, _GRACE_WHEN_STOPPED = 2.0, 0.3
 """Seconds between SIGTERM and SIGKILL for a command that took too long, or at a stop."""
 _PR_SET_PDEATHSIG = 1
@@ -200,16 +198,34 @@ def run_command(
     ends with another code than 0, or is not done in time; `StoppedError` when a stop is asked
     for. In the last two cases the whole group got SIGTERM, then SIGKILL.
     """
-    shown = printable(argv[0])
+    return _talk(argv, (b"", seconds), progress, cwd, environment)
+
+
+def tell_command(
+    argv: Sequence[str], said: bytes, *, seconds: float, progress: Progress, cwd: Path | None
+) -> CommandResult:
+    """Run `argv` as `run_command` does, with `said` on its stdin, which it need not read."""
+    return _talk(argv, (said, seconds), progress, cwd, None)
+
+
+def _talk(
+    argv: Sequence[str],
+    given: tuple[bytes, float],
+    progress: Progress,
+    cwd: Path | None,
+    environment: Mapping[str, str] | None,
+) -> CommandResult:
+    shown, (said, seconds) = printable(argv[0]), given
     try:
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if said else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
             env=environment,
             process_group=0,
+            bufsize=0,
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -218,60 +234,21 @@ def run_command(
             hint="Check that it is installed, and give its whole path.",
         ) from None
     with child:
-        output = _Output(child)
+        assert child.stdout and child.stderr
+        pipes = Conversation(child.stdin, (child.stdout, child.stderr), said)
         try:
-            in_time = output.follow(Deadline(seconds), progress)
+            in_time = pipes.follow(lambda: child.poll() is not None, Deadline(seconds), progress)
         except BaseException:
             _end_group(child, _GRACE_WHEN_STOPPED)
             raise
         if not in_time:
             _end_group(child, _GRACE)
-    result = CommandResult(child.returncode, output.text(0), output.text(1))
+    result = CommandResult(child.returncode, pipes.text(0), pipes.text(1))
     if not in_time:
         raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
     if result.code:
         raise _command_failed(shown, outcome.ended(result.code), result)
     return result
-
-
-class _Output:
-    """What a command writes, read while it runs so that it never stands on a full pipe."""
-
-    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
-        assert child.stdout and child.stderr
-        self._child = child
-        self._texts = (bytearray(), bytearray())
-        self._open = {child.stdout.fileno(): self._texts[0], child.stderr.fileno(): self._texts[1]}
-        self._poller = select.poll()
-        for descriptor in self._open:
-            os.set_blocking(descriptor, False)
-            self._poller.register(descriptor, select.POLLIN)
-
-    def follow(self, deadline: Deadline, progress: Progress) -> bool:
-        """Read until the command ended, or return False when `deadline` came first.
-
-        What the command left running in the background may keep the pipes open: its own end
-        counts, not theirs.
-        """
-        while self._child.poll() is None:
-            progress.stop.check()
-            if deadline.expired:
-                return False
-            self._read(TICK)
-        for _ in range(_OUTPUT_LIMIT // _PIECE):
-            self._read(0)
-        return True
-
-    def text(self, index: int) -> str:
-        return self._texts[index].decode(errors="replace")
-
-    def _read(self, seconds: float) -> None:
-        for descriptor, _ in self._poller.poll(seconds * 1000):
-            text, piece = self._open[descriptor], os.read(descriptor, _PIECE)
-            text += piece
-            del text[:-_OUTPUT_LIMIT]
-            if not piece:
-                self._poller.unregister(descriptor)
 
 
 def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

@@ -1,0 +1,188 @@
+"""What an audit goes by: the folder before and after, the ledger's rows, what was read of files."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agebackup.model.inventory import FolderEntry, Inventory
+from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord, DestinationRecord
+
+Trouble = Literal["", "damaged", "unreadable", "changed"]
+"""damaged: no whole age file; unreadable: the file or its drive refused; changed: while read."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was read of one file, without a key.
+
+    `stanzas` are the recipients' types in its header, sorted, the noise left out. `fingerprint`
+    stands for the beginning of the file, which no two archives share; `sha256` for all of it, ""
+    where it was not read. `why` says what the trouble was.
+    """
+
+    stanzas: tuple[str, ...] = ()
+    fingerprint: str = ""
+    sha256: str = ""
+    trouble: Trouble = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file that is, or is taken for, an archive, and the ledger's row for it (None: no row)."""
+
+    entry: FolderEntry
+    name: ArchiveName | None = None
+    record: ArchiveRecord | None = None
+
+    @property
+    def app(self) -> str | None:
+        """Whose archive it is, as far as the name or the row tell."""
+        if self.record is not None:
+            return self.record.app
+        return self.name.app if self.name else None
+
+    @property
+    def named_freely(self) -> bool:
+        """Whether each archive replaces the one before under this name."""
+        return self.record is not None and self.record.file_name != self.record.name
+
+    @property
+    def odd_size(self) -> bool:
+        """Whether the file's size is not the row's."""
+        known = self.record.size if self.record else None
+        return known is not None and known != self.entry.size
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A folder and all rows of the ledger, of every destination, at about the same moment.
+
+    Rows include those deleted and those not yet published.
+    """
+
+    inventory: Inventory
+    records: tuple[ArchiveRecord, ...] = ()
+
+    @property
+    def here(self) -> tuple[ArchiveRecord, ...]:
+        """The rows of this folder."""
+        key = self.inventory.destination
+        return tuple(one for one in self.records if one.destination == key)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the judgement needs besides files and rows.
+
+    `apps` are those asked for, None all. `series` is the ledger's own, None where there is no
+    ledger. `shared` are the apps whose policy says that other machines use the folder too. `device`
+    is where the folder is now, `known` how the ledger knew it.
+    """
+
+    apps: frozenset[str] | None = None
+    series: str | None = None
+    shared: frozenset[str] = frozenset()
+    device: str = ""
+    known: DestinationRecord | None = None
+
+    def means(self, app: str | None) -> bool:
+        """Return whether `app` is asked for; what is nobody's always is."""
+        return self.apps is None or app is None or app in self.apps
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that an audit saw: the state before the reading and after it, and `looks` by file name.
+
+    Only what was the same before and after is judged: what a run publishes or deletes meanwhile is
+    the next audit's business.
+    """
+
+    before: Snapshot
+    after: Snapshot
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    ground: Ground = field(default_factory=Ground)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The files that lay there with the same row, unchanged, before and after."""
+        earlier = {one.entry.name: one for one in subjects(self.before)}
+        return tuple(
+            one
+            for one in subjects(self.after)
+            if self.ground.means(one.app)
+            and one.entry.name in earlier
+            and _same(one, earlier[one.entry.name])
+        )
+
+    @property
+    def missing(self) -> tuple[ArchiveRecord, ...]:
+        """The rows without a file, before and after."""
+        earlier = {one.name for one in missing(self.before)}
+        return tuple(
+            one for one in missing(self.after) if one.name in earlier and self.ground.means(one.app)
+        )
+
+    def look(self, subject: Subject) -> Look:
+        """Return what was read of `subject`; an empty look where nothing was."""
+        return self.looks.get(subject.entry.name, _NOTHING)
+
+
+_NOTHING = Look()
+
+
+def subjects(snapshot: Snapshot) -> tuple[Subject, ...]:
+    """Return the files of `snapshot` to be looked at: archives, future ones, freely named ones."""
+    rows = expected(snapshot.here)
+    found = [
+        Subject(held.entry, held.name, rows.get(held.entry.name))
+        for held in snapshot.inventory.archives
+    ]
+    for other in snapshot.inventory.others:
+        name = other.entry.name
+        readable = other.entry.regular and not other.entry.evicted
+        if readable and (name in rows or other.kind == "future"):
+            found.append(Subject(other.entry, ArchiveName.parse(name), rows.get(name)))
+    return tuple(found)
+
+
+def expected(records: Iterable[ArchiveRecord]) -> dict[str, ArchiveRecord]:
+    """Return, of the rows of one folder, which one each file name stands for.
+
+    Under a name that the person chose only the newest archive lies; while its successor may or may
+    not have taken its place, none is expected.
+    """
+    rows: dict[str, list[ArchiveRecord]] = defaultdict(list)
+    for record in records:
+        rows[record.file_name].append(record)
+    found = {}
+    for name, group in rows.items():
+        alive = [one for one in group if one.deleted is None] or group
+        if len(group) == 1 or not any(one.pending == "publish" for one in group):
+            found[name] = max(alive, key=lambda one: (one.time, one.sequence or 0))
+    return found
+
+
+def missing(snapshot: Snapshot) -> tuple[ArchiveRecord, ...]:
+    """Return the rows that should have a file and have none, not even an evicted one."""
+    taken = {entry.name for entry in _entries(snapshot.inventory)}
+    evicted = {other.resembles for other in snapshot.inventory.others if other.kind == "evicted"}
+    return tuple(
+        one
+        for name, one in expected(snapshot.here).items()
+        if one.deleted is None and one.pending == "" and name not in taken | evicted
+    )
+
+
+def _entries(inventory: Inventory) -> Iterable[FolderEntry]:
+    yield from (held.entry for held in inventory.archives)
+    yield from (other.entry for other in inventory.others)
+
+
+def _same(one: Subject, other: Subject) -> bool:
+    rows = [subject.record.name if subject.record else None for subject in (one, other)]
+    states = [(s.entry.inode, s.entry.size, s.entry.mtime) for s in (one, other)]
+    return rows[0] == rows[1] and states[0] == states[1]

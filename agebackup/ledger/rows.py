@@ -1,66 +1,94 @@
-"""Rows of the ledger from and to the values of `model.records`."""
+"""Rows of the ledger from and to the values of `model.records`.
+
+Times are text that sorts as they do, flags are 0 or 1, what has a structure is JSON. Text that
+SQLite cannot hold as it is (a path that is no UTF-8) is a JSON string behind a NUL.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from agebackup.model.records import (
-    ArchiveRecord,
-    DatabaseFigures,
-    DestinationRecord,
-    Figures,
-    RunRecord,
-    TreeFigures,
-)
+import msgspec
+
+from agebackup.model.records import ArchiveRecord, DestinationRecord, Figures, RunRecord
 
 Record = RunRecord | ArchiveRecord | DestinationRecord
+R = TypeVar("R", RunRecord, ArchiveRecord, DestinationRecord)
 TABLES: Mapping[type[Record], str] = {
     RunRecord: "runs",
     ArchiveRecord: "archives",
     DestinationRecord: "destinations",
 }
-_TIMES = {"begun", "ended", "time", "checked", "hashed", "deleted", "seen"}
-_FLAGS = {"kept", "proved", "complete", "foreign", "bad"}
-_STRUCTURED = {"versions", "stanzas", "figures"}
+_TIMES = ("begun", "ended", "time", "checked", "hashed", "deleted", "seen")
+_STRUCTURES = {"versions": dict[str, str], "stanzas": tuple[str, ...], "figures": Figures | None}
+_ESCAPED = "\0"
+_COLUMNS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}
+_RESTORED = {
+    kind: tuple(name for name in names if name in _STRUCTURES or name in _TIMES)
+    for kind, names in _COLUMNS.items()
+}
 
 
 def columns(kind: type[Record]) -> tuple[str, ...]:
     """Return the columns of `kind`'s table: one for each field, of the field's name."""
-    return tuple(field.name for field in fields(kind))
+    return _COLUMNS[kind]
 
 
 def stored(name: str, value: Any) -> Any:
-    """Return what the column `name` holds for `value`. Times are text that sorts as they do."""
-    if name in _STRUCTURED:
-        return json.dumps(asdict(value) if isinstance(value, Figures) else value, default=list)
+    """Return what the column `name` holds for `value`; raises ValueError for what it cannot."""
+    if name in _STRUCTURES:
+        return msgspec.json.encode(_plain(value)).decode()
     if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{name} is a time of no known zone")
         return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, str):
+        return _text(value)
     return int(value) if isinstance(value, bool) else value
 
 
-def loaded(kind: type[Record], row: Mapping[str, Any]) -> Any:
-    """Return the record that `row` holds; raises ValueError, TypeError or KeyError if none."""
-    return kind(**{name: _loaded(name, row[name]) for name in columns(kind)})
+def loaded(kind: type[R], row: tuple[Any, ...]) -> R:
+    """Return the record that `row`, which has the columns of `kind` in their order, holds.
+
+    Raises ValueError, or msgspec's errors, where its values make no sense.
+    """
+    names = columns(kind)
+    values = dict(zip(names, row, strict=True))
+    for name in _RESTORED[kind]:
+        text = values[name]
+        if name in _STRUCTURES:
+            values[name] = _structure(name, text)
+        elif text is not None and not text.endswith("+00:00"):
+            raise ValueError(f"{name} is no time in UTC")
+    for name, value in values.items():
+        if value.__class__ is str and value.startswith(_ESCAPED):
+            values[name] = str(json.loads(value[1:]))
+    return msgspec.convert(values, kind, strict=False)
 
 
-def _loaded(name: str, value: Any) -> Any:
-    if name in _TIMES:
-        return None if value is None else datetime.fromisoformat(value)
-    if name in _FLAGS:
-        return bool(value)
-    if name == "figures":
-        return _figures(json.loads(value))
-    if name == "stanzas":
-        return tuple(json.loads(value))
-    return json.loads(value) if name in _STRUCTURED else value
+def _text(value: str) -> str:
+    plain = value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if plain and not value.startswith(_ESCAPED):
+        return value
+    return _ESCAPED + json.dumps(value)
 
 
-def _figures(raw: Any) -> Figures | None:
-    if raw is None:
-        return None
-    return Figures(
-        {place: DatabaseFigures(**one) for place, one in raw["databases"].items()},
-        {place: TreeFigures(**one) for place, one in raw["trees"].items()},
-    )
+def _structure(name: str, text: str) -> Any:
+    return _stanzas(text) if name == "stanzas" else _DECODERS[name].decode(text)
+
+
+_DECODERS = {name: msgspec.json.Decoder(shape) for name, shape in _STRUCTURES.items()}
+
+
+@lru_cache(maxsize=64)
+def _stanzas(text: str) -> tuple[str, ...]:
+    """Nearly all archives of a machine have the same."""
+    found: tuple[str, ...] = _DECODERS["stanzas"].decode(text)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value

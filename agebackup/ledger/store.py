@@ -1,68 +1,67 @@
-"""The ledger's file: opened with care, written durably, and never worth a failed backup."""
+"""The ledger's rows: written durably, all or none, and never worth a failed backup."""
 
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from agebackup.errors import FailedError, printable
-from agebackup.ledger.rows import TABLES, Record, columns, loaded, stored
-from agebackup.ledger.schema import APPLICATION_ID, STEPS, VERSION
+from agebackup.ledger.failures import Cause, LedgerError, explained
+from agebackup.ledger.opening import newer, opened
+from agebackup.ledger.rows import TABLES, R, Record, columns, loaded, stored
+from agebackup.ledger.schema import VERSION, version_of
 from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord, Sequel
 
 BUSY_SECONDS = 5.0
-R = TypeVar("R", RunRecord, ArchiveRecord, DestinationRecord)
+RUNS_KEPT = 10_000
+"""Runs of one app that are kept, more than a year of hourly ones, and its last success besides."""
+_THIN = """
+    DELETE FROM runs WHERE app = :app AND begun < (
+        SELECT begun FROM runs WHERE app = :app ORDER BY begun DESC LIMIT 1 OFFSET :kept
+    ) AND id IS NOT (
+        SELECT id FROM runs WHERE app = :app AND outcome IN ('ok', 'incomplete')
+        ORDER BY begun DESC LIMIT 1
+    )
+"""
 
 
-class LedgerError(FailedError):
-    """The ledger cannot be read or written. Archives do not depend on it."""
-
-
-def open_ledger(file: Path, *, make: bool = True) -> "Ledger":
+def open_ledger(file: Path, *, make: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Ledger":
     """Open the ledger `file`, making it (0600) or bringing its schema forward where needed.
 
-    With `make` false an absent one is a `LedgerError` too, as are a damaged, locked or newer one
-    and a disk that refuses; the file is then as it was.
+    With `make` false an absent one is a `LedgerError` too, as are a damaged, locked (for longer
+    than `busy_seconds`) or newer one, something else of that name, and a disk that refuses; the
+    file is then as it was.
     """
-    shown = printable(str(file))
-    if not make and not file.exists():
-        raise LedgerError(f"There is no ledger {shown} yet.", hint="The first backup makes it.")
-    with _explained(shown):
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.close(descriptor)
-        connection = sqlite3.connect(
-            file.absolute().as_uri() + "?mode=rw",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-        )
+    with explained(file):
+        connection = opened(file, make=make, busy_seconds=busy_seconds)
         try:
-            connection.row_factory = sqlite3.Row
-            _bring_forward(connection, shown)
-            series = connection.execute("SELECT value FROM meta WHERE key = 'series'").fetchone()[0]
+            return Ledger(file, connection)
         except BaseException:
             connection.close()
             raise
-    return Ledger(file, connection, series)
 
 
 class Ledger:
     """An open ledger; every method raises `LedgerError` where the file or its disk refuses.
 
     Used as a context manager it is closed at the end. `series` is the random id of this ledger's
-    count: sequence numbers mean something only within one.
+    count: sequence numbers mean something only within one. Once another file has its name, it can
+    no longer be used: what was written would be lost with the file.
     """
 
-    def __init__(self, file: Path, connection: sqlite3.Connection, series: str) -> None:
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         self.file = file
-        self.series = series
         self._connection = connection
+        status = file.stat()
+        self._identity = (status.st_dev, status.st_ino)
+        self._process = os.getpid()
+        query = "SELECT value FROM meta WHERE key = 'series'"
+        self.series = str(connection.execute(query).fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
@@ -76,21 +75,45 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; harmless when done twice."""
-        with self._explained():
+        """Close the file; harmless when done twice. What was confirmed before is safe anyway."""
+        with suppress(sqlite3.Error):
             self._connection.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let everything that the body writes count as a whole, or after an exception not at all.
+
+        No other process can write meanwhile, so the body should be short.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            with self._explained():
+                self._require_current()
+            yield
+            with self._explained():
+                self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
     def put(self, *records: Record) -> None:
-        """Write `records`, each replacing the one of its key, all of them or none."""
-        with self._transaction() as connection:
-            for record in records:
-                names = columns(type(record))
-                holders = ", ".join("?" * len(names))
-                listed = ", ".join(f'"{name}"' for name in names)
-                connection.execute(
-                    f"INSERT OR REPLACE INTO {TABLES[type(record)]} ({listed}) VALUES ({holders})",
-                    [stored(name, getattr(record, name)) for name in names],
-                )
+        """Write `records`, each replacing the one of its key, all of them or none.
+
+        Of an app's runs the oldest go when there are more than `RUNS_KEPT`.
+        """
+        self._insert("INSERT OR REPLACE", records)
+        apps = {record.app for record in records if isinstance(record, RunRecord)}
+        for app in sorted(apps):
+            self._write(_THIN, {"app": app, "kept": RUNS_KEPT - 1})
+
+    def add(self, *records: Record) -> None:
+        """Write those of `records` whose key is not known yet, all of them or none."""
+        self._insert("INSERT OR IGNORE", records)
 
     def amend(self, record: ArchiveRecord, **changes: Any) -> ArchiveRecord:
         """Write only `changes` (fields of `ArchiveRecord`) of `record`; return it changed.
@@ -98,24 +121,23 @@ class Ledger:
         What another process changed meanwhile in other fields stays. An unknown record is put.
         """
         changed = replace(record, **changes)
+        if not changes:
+            return changed
         assignments = ", ".join(f'"{name}" = ?' for name in changes)
-        values = [stored(name, value) for name, value in changes.items()]
-        with self._transaction() as connection:
-            done = connection.execute(
-                f"UPDATE archives SET {assignments} WHERE name = ? AND destination = ?",
-                [*values, record.name, record.destination],
-            )
-        if not done.rowcount:
-            self.put(changed)
+        query = f"UPDATE archives SET {assignments} WHERE name = ? AND destination = ?"
+        with self.together():
+            with self._explained("refused"):
+                values = [stored(name, value) for name, value in changes.items()]
+            if not self._write(query, [*values, *_key(record)]):
+                self.put(changed)
         return changed
 
     def forget(self, records: Iterable[ArchiveRecord]) -> None:
         """Remove the rows of `records`, as if they had never been."""
-        with self._transaction() as connection:
-            connection.executemany(
-                "DELETE FROM archives WHERE name = ? AND destination = ?",
-                [(record.name, record.destination) for record in records],
-            )
+        with self.together():
+            for record in records:
+                query = "DELETE FROM archives WHERE name = ? AND destination = ?"
+                self._write(query, _key(record))
 
     def archives(
         self,
@@ -130,102 +152,101 @@ class Ledger:
         Deleted ones (a deletion that may not have happened yet among them) on request, and with
         `pending` those that may not have been published.
         """
-        rows = self._select(ArchiveRecord, {"app": app, "destination": destination}, "time DESC")
-        return tuple(
-            row
-            for row in rows
-            if (deleted or row.deleted is None) and (pending or row.pending != "publish")
-        )
+        wanted = {"app = ?": app, "destination = ?": destination}
+        given = {term: value for term, value in wanted.items() if value is not None}
+        terms = [*given, *([] if deleted else ["deleted IS NULL"])]
+        terms += [] if pending else ["pending <> 'publish'"]
+        where = " AND ".join(terms) or "1"
+        values = [stored("", value) for value in given.values()]
+        return self._select(ArchiveRecord, f"{where} ORDER BY time DESC, name DESC", values)
 
     def runs(self, app: str | None = None, *, limit: int = 1000) -> tuple[RunRecord, ...]:
         """Return the last `limit` runs, newest first."""
-        return self._select(RunRecord, {"app": app}, f"begun DESC LIMIT {int(limit)}")
+        where = "1" if app is None else "app = ?"
+        values = [] if app is None else [stored("app", app)]
+        return self._select(RunRecord, f"{where} ORDER BY begun DESC LIMIT ?", [*values, limit])
 
     def destinations(self) -> tuple[DestinationRecord, ...]:
         """Return every folder that was ever used, by path."""
-        return self._select(DestinationRecord, {}, "path")
+        return self._select(DestinationRecord, "1 ORDER BY path", ())
 
     def sequel(self, app: str) -> Sequel:
         """Return number and predecessor of the next archive of `app` in this ledger's series.
 
         An archive that was announced but never published has used up no number.
         """
-        mine = [
-            one
-            for one in self.archives(app, deleted=True)
-            if one.series == self.series and one.sequence is not None
-        ]
-        if not mine:
+        query = (
+            "app = ? AND series = ? AND sequence IS NOT NULL AND pending <> 'publish' "
+            "ORDER BY sequence DESC LIMIT 1"
+        )
+        found = self._select(ArchiveRecord, query, (stored("app", app), self.series))
+        if not found:
             return Sequel(self.series, 1)
-        last = max(mine, key=lambda one: one.sequence or 0)
+        last = found[0]
         return Sequel(self.series, (last.sequence or 0) + 1, last.name, last.sha256)
 
     def begin_series(self, moment: datetime) -> str:
         """Begin a new count, as a rebuilt ledger must; return its id."""
         series = secrets.token_hex(16)
-        with self._transaction() as connection:
-            connection.execute("UPDATE meta SET value = ? WHERE key = 'series'", (series,))
-            connection.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('series_begun', ?)",
-                (stored("time", moment),),
-            )
+        with self.together():
+            for key, value in (("series", series), ("series_begun", stored("time", moment))):
+                self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.series = series
         return series
 
-    def _select(self, kind: type[R], wanted: dict[str, str | None], order: str) -> tuple[R, ...]:
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
-        query = f"SELECT * FROM {TABLES[kind]} WHERE {where} ORDER BY {order}"
+    def problems(self) -> tuple[str, ...]:
+        """Read everything; return what SQLite finds wrong with the file, nothing where it is sound.
+
+        Raises `LedgerError`, whose cause is damage, where a row makes no sense.
+        """
         with self._explained():
-            rows = self._connection.execute(query, list(given.values())).fetchall()
-            return tuple(loaded(kind, row) for row in rows)
+            self._require_current()
+            rows = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+        found = tuple(str(row[0]) for row in rows if row[0] != "ok")
+        if not found:
+            self._select(RunRecord, "1", ())
+            self._select(ArchiveRecord, "1", ())
+            self._select(DestinationRecord, "1", ())
+        return found
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _select(self, kind: type[R], rest: str, values: Sequence[Any]) -> tuple[R, ...]:
+        listed = ", ".join(f'"{name}"' for name in columns(kind))
         with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            self._require_current()
+            query = f"SELECT {listed} FROM {TABLES[kind]} WHERE {rest}"
+            return tuple([loaded(kind, row) for row in self._connection.execute(query, values)])
 
-    def _explained(self) -> Any:
-        return _explained(printable(str(self.file)))
+    def _insert(self, verb: str, records: Iterable[Record]) -> None:
+        with self.together(), self._explained("refused"):
+            for record in records:
+                names = columns(type(record))
+                listed, holders = (", ".join(f'"{n}"' for n in names), ", ".join("?" * len(names)))
+                self._connection.execute(
+                    f"{verb} INTO {TABLES[type(record)]} ({listed}) VALUES ({holders})",
+                    [stored(name, getattr(record, name)) for name in names],
+                )
+
+    def _write(self, query: str, values: Any) -> int:
+        with self.together(), self._explained("refused"):
+            return self._connection.execute(query, values).rowcount
+
+    def _require_current(self) -> None:
+        """Refuse to go on with a file that is no longer the ledger, or not this process's."""
+        try:
+            status = self.file.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            raise LedgerError(self.file, "it was removed while it was in use") from None
+        if (status.st_dev, status.st_ino) != self._identity:
+            raise LedgerError(self.file, "it was replaced while it was in use")
+        if os.getpid() != self._process:
+            raise LedgerError(self.file, "another process than this one opened it")
+        version = version_of(self._connection)
+        if version > VERSION:
+            raise newer(self.file, version)
+
+    def _explained(self, senseless: Cause = "damaged") -> AbstractContextManager[None]:
+        return explained(self.file, senseless)
 
 
-def _bring_forward(connection: sqlite3.Connection, shown: str) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise LedgerError(
-            f"The ledger {shown} was written by a newer agebackup (schema {version}).",
-            hint="Upgrade agebackup on this machine.",
-        )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if version == VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for step in STEPS[version:]:
-        for statement in step.split(";"):
-            connection.execute(statement)
-    if version == 0:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("INSERT INTO meta VALUES ('series', ?)", (secrets.token_hex(16),))
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
-@contextmanager
-def _explained(shown: str) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise LedgerError(
-            f"The ledger {shown} cannot be used: {printable(said)}.",
-            hint="Archives do not depend on it. If it is damaged: agebackup ledger rebuild DEST...",
-        ) from None
+def _key(record: ArchiveRecord) -> tuple[str, str]:
+    return stored("name", record.name), stored("destination", record.destination)

@@ -1,6 +1,5 @@
 """agebackup create"""
 
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,12 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import FILE, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import INCOMPLETE, printable
+from agebackup.cli.supervising import supervised
+from agebackup.errors import INCOMPLETE, printable, shortened
 
 if TYPE_CHECKING:
     from agebackup.cli.flags import CreateFlags
     from agebackup.cli.wiring import Job
-    from agebackup.model.records import Kind
-    from agebackup.model.reports import CreateReport
     from agebackup.operations.supervision import Supervised
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
@@ -122,40 +120,30 @@ def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, 
             to.output.result("\n".join(planned.lines()))
         return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
     done = supervised(job, to)
+    assert done is not None
     code = INCOMPLETE if done.report.problems else 0
-    _tell(to, done.report)
-    for text in done.warnings:
-        to.output.warn(text)
-    status = "incomplete" if code else "ok"
-    return code, {**app, "status": status, "run": done.run, **msgspec.to_builtins(done.report)}
+    tell_created(to, done)
+    return code, {**app, **created_fields(done)}
 
 
-def supervised(job: "Job", to: Console) -> "Supervised":
-    """Run `job`, recorded in the ledger, the log and last-run.json."""
-    import platform
+def created_fields(done: "Supervised") -> dict[str, Any]:
+    """Return what `--json` says of a run that published."""
+    import msgspec
 
-    from agebackup.cli import directories
-    from agebackup.cli.scope import known_ledger, now
-    from agebackup.operations.journal import Journal
-    from agebackup.operations.supervision import Charge, Post, supervise
-
-    ledger = known_ledger(to, make=True)
-    post = Post(
-        ledger,
-        directories.last_run_file(job.known_app),
-        Journal(directories.log_file(), now),
-        directories.claims(),
-        now,
-        host=platform.node(),
-    )
-    kind: Kind = "manual" if job.flags.manual else "auto"
-    charge = Charge(job.known_app, kind, job.site, job.order, job.profile)
-    with ledger or nullcontext():
-        return supervise(charge, post, to.progress)
+    report = done.report
+    return {
+        "status": "incomplete" if report.problems else "ok",
+        **msgspec.to_builtins(report),
+        "warnings": [*report.warnings, *done.warnings],
+        "run": done.run,
+        "pruning": msgspec.to_builtins(done.pruning),
+    }
 
 
-def _tell(to: Console, report: "CreateReport") -> None:
-    manifest, say = report.manifest, to.output.say
+def tell_created(to: Console, done: "Supervised") -> None:
+    """Write what was published, and what is to be known about it."""
+    report, say = done.report, to.output.say
+    manifest = report.manifest
     for text in (*report.warnings, *report.problems):
         to.output.warn(text)
     databases = ", ".join(printable(record.name) for record in manifest.databases)
@@ -178,6 +166,10 @@ def _tell(to: Console, report: "CreateReport") -> None:
         say(f"  left out: {manifest.skipped_count:,} ({reasons})")
     proof = "none" if report.proof == "none" else "decrypted and checked before it got its name"
     say(f"  proof: {proof}; {report.seconds:.1f} s")
+    if done.pruning.pruned:
+        say(f"  pruned: {len(done.pruning.pruned):,}")
+        for name in shortened(done.pruning.pruned):
+            say(f"    {printable(name)}")
     if not to.settings.json:
         to.output.result_of_work(printable(report.path))
 

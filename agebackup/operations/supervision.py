@@ -4,27 +4,26 @@ Nothing here can make a backup fail, or a failed one look good: whatever goes wr
 ledger, the log, last-run.json, the hooks or pruning is a warning, and the exit code stays.
 """
 
-import secrets
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from agebackup.errors import INCOMPLETE, AgebackupError, BusyError, StoppedError
-from agebackup.ledger import Ledger, LedgerError
-from agebackup.model.lastrun import LastRun, Pruning, Success, cut_off, success_in
+from agebackup.errors import AgebackupError, BusyError, NotFoundError
+from agebackup.model.durations import span_text
+from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
-from agebackup.model.records import Kind, RunOutcome, RunRecord
-from agebackup.model.redaction import redacted
+from agebackup.model.records import Kind
 from agebackup.model.reports import CreateReport
+from agebackup.model.watch import Hooks
 from agebackup.operations.create import create, sole_run
-from agebackup.operations.journal import Journal
+from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
-from agebackup.system.claims import Claims
-from agebackup.system.clock import Stopwatch
-from agebackup.system.durable import write_durably
+from agebackup.operations.record import Post, Recording
+from agebackup.operations.upkeep import before_create, prune_after
+from agebackup.system.clock import Deadline, pause
 from agebackup.system.progress import Progress
+
+_STEP = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class Charge:
     """What is to be run. `profile` is None for an ad hoc run, which has no hooks and no policy.
 
     `site` and `order` are asked within the run, at each try, so that their failures are its own.
+    `needed` is asked once nobody else can run the app. `waits` are the seconds to wait before
+    further tries after what may pass.
     """
 
     app: str
@@ -39,24 +40,13 @@ class Charge:
     site: Callable[[], Site]
     order: Callable[[], Order]
     profile: Profile | None = None
-
-
-@dataclass(frozen=True)
-class Post:
-    """Where a run is recorded and told. `clock` gives the time, in UTC."""
-
-    ledger: Ledger | None
-    last_run: Path
-    journal: Journal
-    claims: Claims
-    clock: Callable[[], datetime]
-    host: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
+    needed: Callable[[], bool] = lambda: True
+    waits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """A run that published. `warnings` came up around it; `run` is its id."""
+    """A run that published. `warnings` came up around it and were told; `run` is its id."""
 
     run: str
     report: CreateReport
@@ -64,144 +54,69 @@ class Supervised:
     warnings: tuple[str, ...] = ()
 
 
-def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised:
-    """Make one archive of `charge.app`, and see to all that belongs to a run.
+class OtherRunError(BusyError):
+    """Another run of the app is at work, and will itself tell how it ended."""
 
-    Raises what `create` and the charge raise, after it was recorded and told.
+
+def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised | None:
+    """Make one archive of `charge.app` and see to all that belongs to a run; None if not needed.
+
+    Raises what `create` and the charge raise, after it was recorded and told; `OtherRunError`,
+    which only the log knows of, where another run of the app holds its lock.
     """
-    run = _Run(charge, post)
+    record = Recording(charge.app, charge.kind, post, progress)
+    hooks = charge.profile.watch.hooks if charge.profile else Hooks()
+    directory = charge.profile.base if charge.profile else None
+    telling = Telling(hooks, record.run.id, directory, post.proxies)
     try:
-        report = _made(charge, run, _Watching(progress, run))
-    except BaseException as error:
-        run.failed(error)
+        report = _tried(charge, record, telling)
+    except OtherRunError as error:
+        post.journal.event("run-skipped", charge.app, message=error.message)
         raise
-    run.published(report)
-    return Supervised(run.record.id, report, run.pruning, tuple(run.warnings))
+    except BaseException as error:
+        record.failed(error, telling)
+        raise
+    if report is None:
+        return None
+    record.published(report, telling)
+    return Supervised(record.run.id, report, record.pruning, tuple(record.warnings))
 
 
-def _made(charge: Charge, run: "_Run", progress: "_Watching") -> CreateReport:
-    site = charge.site()
-    with ExitStack() as stack:
-        stack.enter_context(sole_run(site, charge.app, progress))
-        run.begin(site)
-        report = create(charge.order(), site, progress)
-    return report
-
-
-class _Watching(Progress):
-    """Passes everything on, and notes the phase."""
-
-    def __init__(self, progress: Progress, run: "_Run") -> None:
-        super().__init__(progress.stop)
-        self.shows_totals = progress.shows_totals
-        self._progress = progress
-        self._run = run
-
-    def phase(self, name: str, total: int | None = None) -> None:
-        self._progress.phase(name, total)
-        self._run.reached(name)
-
-    def advance(self, count: int) -> None:
-        self._progress.advance(count)
-
-    def warn(self, text: str) -> None:
-        self._progress.warn(text)
-
-
-class _Run:
-    """What is known of a run so far."""
-
-    def __init__(self, charge: Charge, post: Post) -> None:
-        self.charge, self.post = charge, post
-        self.watch = Stopwatch()
-        self.warnings: list[str] = []
-        self.pruning = Pruning()
-        self.locked = False
-        self._ledger = post.ledger
-        self.record = RunRecord(
-            secrets.token_hex(16),
-            charge.app,
-            charge.kind,
-            post.clock(),
-            versions=post.versions,
-        )
-
-    def begin(self, site: Site) -> None:
-        """Note that the run holds the app's lock: whoever seems to be running is dead."""
-        self.locked = True
-        self._amend(destination=site.destination.key)
-        self._try(self._end_dead)
-
-    def _end_dead(self, ledger: Ledger) -> None:
-        for one in ledger.runs(self.charge.app):
-            if one.outcome == "running" and one.id != self.record.id:
-                ledger.put(cut_off(one))
-
-    def reached(self, phase: str) -> None:
-        if phase != self.record.phase and self.locked:
-            self._amend(phase=phase)
-
-    def published(self, report: CreateReport) -> None:
-        code = INCOMPLETE if report.problems else 0
-        self._amend(archive=report.archive, size=report.size)
-        self._end("incomplete" if code else "ok", code, "; ".join(report.problems), report)
-
-    def failed(self, error: BaseException) -> None:
-        code, message = 1, f"{type(error).__name__}: {error}"
-        if isinstance(error, AgebackupError):
-            code, message = error.code, error.message
-        if isinstance(error, BusyError) and not self.locked:
-            return
-        outcome: RunOutcome = "stopped" if isinstance(error, StoppedError) else "failed"
-        self._end(outcome, code, message, None)
-
-    def _end(
-        self, outcome: RunOutcome, code: int, message: str, report: CreateReport | None
-    ) -> None:
-        post = self.post
-        self._amend(
-            outcome=outcome,
-            exit_code=code,
-            message=redacted(message),
-            ended=post.clock(),
-            seconds=round(self.watch.seconds, 3),
-        )
-        last = LastRun(
-            self.record,
-            path=report.path if report else "",
-            host=post.host,
-            warnings=tuple(self.warnings),
-            pruning=self.pruning,
-            last_success=self._last_success(),
-        )
+def _tried(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
+    for seconds in charge.waits:
         try:
-            write_durably(post.last_run, last.text(), post.claims, replace=True)
-        except (AgebackupError, OSError) as error:
-            self.warnings.append(f"last-run.json is not up to date: {error}")
-        post.journal.event("run-ended", self.charge.app, **_told(last))
-
-    def _last_success(self) -> Success | None:
-        if self.record.outcome == "ok":
-            return Success(self.record.begun, self.record.archive)
-        try:
-            return success_in(self.post.last_run.read_bytes())
-        except OSError:
-            return None
-
-    def _amend(self, **changes: object) -> None:
-        self.record = replace(self.record, **changes)  # type: ignore[arg-type]
-        self._try(lambda ledger: ledger.put(self.record))
-
-    def _try(self, action: Callable[[Ledger], None]) -> None:
-        if self._ledger is None:
-            return
-        try:
-            action(self._ledger)
-        except LedgerError as error:
-            self._ledger = None
-            self.warnings.append(f"The ledger does not know of this run: {error.message}")
+            return _once(charge, record, telling)
+        except (BusyError, NotFoundError) as error:
+            _wait(seconds, error, record)
+    return _once(charge, record, telling)
 
 
-def _told(last: LastRun) -> dict[str, object]:
-    fields = last.fields()
-    return {name: fields[name] for name in fields if name not in ("schema", "app", "versions")}
+def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
+    record.tries += 1
+    site, locked = charge.site(), False
+    try:
+        with sole_run(site, charge.app, record.progress):
+            locked = True
+            if not charge.needed():
+                return None
+            record.begin(site.destination.key)
+            telling.begin()
+            before_create(charge.app, site, record)
+            report = create(charge.order(), site, record.progress)
+            if charge.profile and charge.profile.retention and not report.problems:
+                record.pruning = prune_after(charge.profile, site, report, record)
+            return report
+    except BusyError as error:
+        if locked:
+            raise
+        raise OtherRunError(error.message, hint=error.hint) from None
+
+
+def _wait(seconds: float, error: AgebackupError, record: Recording) -> None:
+    span = span_text(timedelta(seconds=seconds))
+    record.progress.warn(f"{error.message} Another try follows in {span}.")
+    record.waiting(error)
+    deadline = Deadline(seconds)
+    while not deadline.expired:
+        record.progress.stop.check()
+        pause(min(_STEP, deadline.remaining))

@@ -35,7 +35,7 @@ class Conversation:
             os.set_blocking(stdin.fileno(), False)
             self._poller.register(stdin.fileno(), select.POLLOUT)
 
-    def follow(self, ended: Callable[[], bool], deadline: Deadline, progress: Progress) -> bool:
+    def follow(self, deadline: Deadline, progress: Progress, *, ended: Callable[[], bool]) -> bool:
         """Talk until the command `ended`, or return False when `deadline` came first.
 
         What the command left running in the background may keep the pipes open: its own end

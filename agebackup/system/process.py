@@ -237,7 +237,9 @@ def _talk(
         assert child.stdout and child.stderr
         pipes = Conversation(child.stdin, (child.stdout, child.stderr), said)
         try:
-            in_time = pipes.follow(lambda: child.poll() is not None, Deadline(seconds), progress)
+            in_time = pipes.follow(
+                Deadline(seconds), progress, ended=lambda: child.poll() is not None
+            )
         except BaseException:
             _end_group(child, _GRACE_WHEN_STOPPED)
             raise

@@ -1,0 +1,94 @@
+"""Who is told that a run begins and how it ended; whoever cannot be told is a warning, no more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agebackup.errors import AgebackupError
+from agebackup.model.command import Command
+from agebackup.model.healthcheck import Signal, ping_address, ping_body
+from agebackup.model.lastrun import LastRun
+from agebackup.model.watch import Hooks
+from agebackup.system.http import Ping
+from agebackup.system.notify import desktop_command
+from agebackup.system.process import tell_command
+from agebackup.system.progress import Progress
+
+START_SECONDS, PING_SECONDS = 4.0, 5.0
+DESKTOP_SECONDS = 3.0
+STOPPED_SECONDS = 8.0
+"""What a hook gets at most after a stop: launchd kills 20 seconds after its SIGTERM."""
+
+
+@dataclass
+class Telling:
+    """Tells of one run. `directory` is where the commands work; `proxies` are by scheme."""
+
+    hooks: Hooks
+    run: str
+    directory: Path | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    _start: Ping | None = None
+
+    def begin(self) -> None:
+        """Ping that the run begins, beside the run itself."""
+        if self._start is None:
+            self._start = self._ping("start", START_SECONDS, b"")
+
+    def end(self, last: LastRun, progress: Progress) -> list[str]:
+        """Tell everybody how the run ended; return a sentence for each who could not be told.
+
+        An incomplete archive is told as a failure. A stop that was asked for does not keep anyone
+        from being told, but they get less time for it.
+        """
+        stopped = last.run.outcome == "stopped"
+        problems = [self._end_start(stopped=stopped)]
+        good = last.run.outcome == "ok"
+        ping = self._ping("success" if good else "fail", PING_SECONDS, ping_body(last))
+        try:
+            problems += self._commands(last, Progress() if stopped else progress, good=good)
+        finally:
+            if ping is not None:
+                problems.append(_unheard("end", ping.end()))
+        return [problem for problem in problems if problem]
+
+    def _commands(self, last: LastRun, progress: Progress, *, good: bool) -> list[str]:
+        name = "on_success" if good else "on_failure"
+        command = self.hooks.on_success if good else self.hooks.on_failure
+        most = STOPPED_SECONDS if last.run.outcome == "stopped" else float("inf")
+        problems = [self._run(name, command, last, most, progress)] if command else []
+        if self.hooks.desktop and not good:
+            title = f"agebackup: {last.run.app} {last.run.outcome}"
+            shown = Command(desktop_command(title, last.run.message), DESKTOP_SECONDS)
+            problems.append(self._run("desktop", shown, last, DESKTOP_SECONDS, Progress()))
+        return problems
+
+    def _run(
+        self, name: str, command: Command, last: LastRun, most: float, progress: Progress
+    ) -> str:
+        seconds = min(command.seconds, most)
+        said = last.text() if name != "desktop" else b""
+        try:
+            tell_command(command.argv, said, seconds=seconds, progress=progress, cwd=self.directory)
+        except (AgebackupError, OSError) as error:
+            return f"The hook {name} failed: {getattr(error, 'message', None) or error}"
+        return ""
+
+    def _ping(self, signal: Signal, seconds: float, body: bytes) -> Ping | None:
+        if not self.hooks.healthcheck_url:
+            return None
+        address = ping_address(self.hooks.healthcheck_url, signal, self.run)
+        return Ping(address, seconds, body, self.proxies)
+
+    def _end_start(self, *, stopped: bool) -> str:
+        """See the first ping off before the last one goes: the order in which they come counts."""
+        if self._start is None:
+            return ""
+        if stopped:
+            self._start.abandon()
+            return ""
+        return _unheard("start", self._start.end())
+
+
+def _unheard(which: str, problem: str) -> str:
+    return f"The ping at the {which} of the run was not heard: {problem}." if problem else ""

@@ -1,0 +1,189 @@
+"""What is known of a run while it goes on, and everybody who is to know it."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Any
+
+from agebackup.errors import INCOMPLETE, AgebackupError, StoppedError, shortened
+from agebackup.ledger import Ledger, LedgerError
+from agebackup.model.lastrun import LastRun, Pruning, Success, cut_off, stamp, success_in
+from agebackup.model.records import Kind, RunOutcome, RunRecord
+from agebackup.model.redaction import redacted
+from agebackup.model.reports import CreateReport
+from agebackup.operations.journal import Journal
+from agebackup.system.claims import Claims
+from agebackup.system.clock import Stopwatch
+from agebackup.system.durable import write_durably
+from agebackup.system.notify import ServiceManager
+from agebackup.system.progress import Progress
+
+if TYPE_CHECKING:
+    from agebackup.operations.hooks import Telling
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where runs are recorded and told. `clock` gives the time, in UTC; `proxies` by scheme."""
+
+    ledger: Ledger | None
+    last_run: Path
+    journal: Journal
+    claims: Claims
+    clock: Callable[[], datetime]
+    services: ServiceManager = field(default_factory=ServiceManager)
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Recording:
+    """One run as it is known so far. `progress` is what the work is to report to."""
+
+    def __init__(self, app: str, kind: Kind, post: Post, progress: Progress) -> None:
+        self.post = post
+        self.progress: Progress = _Watching(progress, self)
+        self.ledger = post.ledger
+        self.warnings: list[str] = []
+        self.pruning = Pruning()
+        self.tries = 0
+        self.run = RunRecord(secrets.token_hex(16), app, kind, post.clock(), versions=post.versions)
+        self._said = progress.warn
+        self._begun = False
+        self._watch = Stopwatch()
+
+    def begin(self, destination: str) -> None:
+        """Note that the run holds the app's lock: whatever else seems to be running is dead."""
+        self._begun = True
+        self._amend(destination=destination, message="")
+        self._try(self._end_dead)
+
+    def reached(self, phase: str) -> None:
+        """Note that `phase` was reached, for the case that nothing more is ever heard."""
+        self.post.services.status(f"{self.run.app}: {phase}")
+        if phase != self.run.phase and self._begun and current_thread() is main_thread():
+            self._amend(phase=phase)
+
+    def waiting(self, error: AgebackupError) -> None:
+        """Note why another try is needed."""
+        self.post.services.status(f"{self.run.app}: waiting to try again")
+        fields = {"message": error.message, "exit": error.code, "run": self.run.id}
+        self._journal("run-retried", **fields)
+
+    def warn(self, text: str) -> None:
+        """Tell the person something that does not change the outcome, and keep it."""
+        self.warnings.append(redacted(text))
+        self._said(text)
+
+    def published(self, report: CreateReport, telling: "Telling") -> None:
+        """End the run, which published an archive."""
+        code = INCOMPLETE if report.problems else 0
+        self._amend(archive=report.archive, size=report.size)
+        self._end("incomplete" if code else "ok", code, "; ".join(report.problems))
+        self._tell(telling, report.path, report.warnings)
+
+    def failed(self, error: BaseException, telling: "Telling") -> None:
+        """End the run, which published nothing."""
+        code, message = 1, f"Unforeseen {type(error).__name__}: {error}."
+        if isinstance(error, AgebackupError):
+            details = "; ".join(shortened(error.details))
+            code, message = error.code, " ".join(filter(None, (error.message, details)))
+        outcome: RunOutcome = "stopped" if isinstance(error, StoppedError) else "failed"
+        self._end(outcome, code, message)
+        self._tell(telling, "", ())
+
+    def _end_dead(self, ledger: Ledger) -> None:
+        for one in ledger.runs(self.run.app):
+            if one.outcome == "running" and one.id != self.run.id:
+                ended = cut_off(one)
+                ledger.put(ended)
+                fields = {"run": one.id, "begun": stamp(one.begun), "phase": one.phase}
+                self._journal("run-cut-off", message=ended.message, **fields)
+                self.warn(f"The run that began at {stamp(one.begun)} never ended. {ended.message}")
+
+    def _end(self, outcome: RunOutcome, code: int, message: str) -> None:
+        if self.post.ledger is None:
+            self.warnings.append("The ledger cannot be used, and does not know of this run.")
+        self._amend(
+            outcome=outcome,
+            exit_code=code,
+            message=redacted(message),
+            ended=self.post.clock(),
+            seconds=round(self._watch.seconds, 3),
+        )
+
+    def _tell(self, telling: "Telling", path: str, warnings: tuple[str, ...]) -> None:
+        last = LastRun(
+            self.run,
+            path=path,
+            host=self.post.host,
+            tries=self.tries,
+            warnings=(*warnings, *self.warnings),
+            pruning=self.pruning,
+            last_success=self._last_success(),
+        )
+        try:
+            write_durably(self.post.last_run, last.text(), self.post.claims, replace=True)
+        except (AgebackupError, OSError) as error:
+            self.warn(f"last-run.json is out of date: {getattr(error, 'message', None) or error}")
+        self._journal("run-ended", **_told(last))
+        for problem in telling.end(last, Progress(self.progress.stop)):
+            self.warn(problem)
+            self._journal("not-told", run=self.run.id, message=problem)
+
+    def _last_success(self) -> Success | None:
+        if self.run.outcome == "ok":
+            return Success(self.run.begun, self.run.archive)
+        try:
+            return success_in(self.post.last_run.read_bytes())
+        except OSError:
+            return None
+
+    def _journal(self, event: str, **fields: Any) -> None:
+        problem = self.post.journal.event(event, self.run.app, **fields)
+        if problem and problem not in self.warnings:
+            self.warn(problem)
+
+    def _amend(self, **changes: Any) -> None:
+        self.run = replace(self.run, **changes)
+        self._try(lambda ledger: ledger.put(self.run))
+
+    def _try(self, action: Callable[[Ledger], None]) -> None:
+        if self.ledger is None:
+            return
+        try:
+            action(self.ledger)
+        except LedgerError as error:
+            self.ledger = None
+            self.warn(f"The ledger does not know how this run ends. {error.message} {error.hint}")
+
+
+class _Watching(Progress):
+    """Passes everything on, and notes the phase and the warnings."""
+
+    def __init__(self, progress: Progress, recording: Recording) -> None:
+        super().__init__(progress.stop)
+        self.shows_totals = progress.shows_totals
+        self._progress = progress
+        self._recording = recording
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Pass it on, and note it."""
+        self._progress.phase(name, total)
+        self._recording.reached(name)
+
+    def advance(self, count: int) -> None:
+        """Pass it on."""
+        self._progress.advance(count)
+
+    def warn(self, text: str) -> None:
+        """Pass it on, and keep it."""
+        self._recording.warn(text)
+
+
+def _told(last: LastRun) -> dict[str, Any]:
+    fields = last.fields()
+    return {name: fields[name] for name in fields if name not in ("schema", "app", "versions")}

@@ -36,8 +36,8 @@ def told(findings: Iterable[Finding]) -> list[str]:
     return lines
 
 
-def fields(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return all `findings` as JSON fields, the gravest first."""
+def fields(findings: Iterable[Finding], **more: Any) -> list[dict[str, Any]]:
+    """Return all `findings` as JSON fields, the gravest first, each with `more` fields."""
     return [
         {
             "severity": one.severity,
@@ -46,6 +46,7 @@ def fields(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             "fact": one.fact,
             "remedy": one.remedy,
             "fixable": one.fixable,
+            **more,
         }
         for one in worst_first(tuple(findings))
     ]

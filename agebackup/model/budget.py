@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agebackup.errors import UsageError, printable
 from agebackup.model.durations import parse_duration
 
-_SIZE = re.compile(r"(\d{1,12})([KMGT])(?:i?B)?")
+_SIZE = re.compile(r"([0-9]{1,12})([KMGT])(?:i?B)?")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 

@@ -120,7 +120,6 @@ def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, 
             to.output.result("\n".join(planned.lines()))
         return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
     done = supervised(job, to)
-    assert done is not None
     code = INCOMPLETE if done.report.problems else 0
     tell_created(to, done)
     return code, {**app, **created_fields(done)}

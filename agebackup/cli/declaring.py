@@ -1,9 +1,8 @@
 """`config init NAME`: the flags of `create`, turned into a section of the configuration."""
 
 import os
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from agebackup.cli import directories
 from agebackup.cli.adhoc import adhoc_source
@@ -21,7 +20,7 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
     Looks at everything first: the sources are there, the recipients are keys, the destination is a
     directory (or is made, with --mkdir). Raises what `create` would raise for them.
     """
-    flags = _flags(app, options)
+    flags = CreateFlags.of(app=app, **options)
     source = adhoc_source(flags)
     for database in source.databases:
         if not database.path.is_file():
@@ -46,15 +45,3 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
         [Path(os.path.abspath(file)) for file in (*files, *flags.recipients_files)],
     )
     declare(declaration, file, settings.environment, directories.claims())
-
-
-def _flags(app: str, options: dict[str, Any]) -> CreateFlags:
-    """Return the flags that `create` would have, those that `config init` lacks as not given."""
-    absent = {field.name: _not_given(field.type) for field in fields(CreateFlags)}
-    return CreateFlags(**{**absent, "app": app, **options})
-
-
-def _not_given(kind: Any) -> Any:
-    if kind is bool:
-        return False
-    return None if type(None) in get_args(kind) else ()

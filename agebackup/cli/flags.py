@@ -1,7 +1,8 @@
 """The options of `create`, as they were given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Self, get_args
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,18 @@ class CreateFlags:
     dry_run: bool
     workspace: Path | None
 
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Return the flags `given`, all others being absent."""
+        return cls(**{**{one.name: _not_given(one.type) for one in fields(cls)}, **given})
+
     @property
     def any_source(self) -> bool:
         """Whether something to back up was named."""
         return bool(self.databases or self.attachments or self.config_paths or self.token_paths)
+
+
+def _not_given(kind: Any) -> Any:
+    if kind is bool:
+        return False
+    return None if type(None) in get_args(kind) else ()

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -15,35 +15,33 @@ from agebackup.errors import FailedError
 
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Job
+    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
     from agebackup.operations.record import Post
-    from agebackup.operations.supervision import Supervised
+    from agebackup.operations.supervision import Charge, Supervised
     from agebackup.system.notify import ServiceManager
 
 NOTIFY_VARIABLE = "NOTIFY_SOCKET"
 
 
-def supervised(
-    job: "Job",
-    to: Console,
-    *,
-    needed: Callable[[], bool] = lambda: True,
-    waits: tuple[float, ...] = (),
-) -> "Supervised | None":
-    """Run `job`, recorded and told; None where inside the app's lock it was not `needed`."""
-    from agebackup.operations.supervision import Charge, supervise
+def supervised(job: "Job", to: Console) -> "Supervised":
+    """Run `job`, recorded and told; raises what `create` raises."""
+    from agebackup.operations.supervision import supervise
 
-    charge = Charge(
-        job.known_app,
-        "manual" if job.flags.manual else "auto",
-        translated()(job.site),
-        translated()(job.order),
-        job.profile,
-        needed,
-        waits,
-    )
     with reporting_to(job.known_app, to) as post:
-        return supervise(charge, post, to.progress)
+        done = supervise(charge(job), post, to.progress)
+    assert done is not None  # a charge that does not ask is always needed
+    return done
+
+
+def charge(job: "Job") -> "Charge":
+    """Return what `job` asks to be run; whatever its look-ups meet is an `AgebackupError`."""
+    from agebackup.operations.supervision import Charge
+
+    kind: Kind = "manual" if job.flags.manual else "auto"
+    looked_up = translated()
+    site, order = looked_up(job.site), looked_up(job.order)
+    return Charge(job.known_app, kind, site, order, job.profile)
 
 
 @contextmanager
@@ -68,6 +66,7 @@ def reporting_to(app: str, to: Console) -> "Iterator[Post]":
 
 def journal(to: Console) -> "Journal":
     """Return the log; where there is no place for it, one that keeps nothing, with a warning."""
+    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
 
     try:

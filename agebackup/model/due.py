@@ -62,12 +62,12 @@ def judge(beat: Rhythm, made: Iterable[datetime], now: datetime) -> Verdict:
     ages = [(now - moment).total_seconds() for moment in made]
     past = [max(0.0, age) for age in ages if age >= -recent]
     if not past:
-        return Verdict(True, "the clock went back" if ages else "there is no archive yet")
+        return Verdict(due=True, why="the clock went back" if ages else "there is no archive yet")
     age = min(past)
     lead = beat.interval / SHARE if beat.period is None else beat.period + beat.period / SHARE
     least = max(recent, beat.interval - lead - beat.jitter)
     said = f"the last archive is {span_text(timedelta(seconds=age))} old"
-    return Verdict(age >= least, said)
+    return Verdict(due=age >= least, why=said)
 
 
 def next_wait(retry_after: float, tries: int) -> float:

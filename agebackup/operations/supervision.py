@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from agebackup.errors import AgebackupError, BusyError, NotFoundError
+from agebackup.ledger import Ledger
 from agebackup.model.durations import span_text
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
@@ -31,7 +32,7 @@ class Charge:
     """What is to be run. `profile` is None for an ad hoc run, which has no hooks and no policy.
 
     `site` and `order` are asked within the run, at each try, so that their failures are its own.
-    `needed` is asked once nobody else can run the app. `waits` are the seconds to wait before
+    `needed` is asked, with the ledger, once nobody else can run the app. `waits` are the seconds to wait before
     further tries after what may pass.
     """
 
@@ -40,7 +41,7 @@ class Charge:
     site: Callable[[], Site]
     order: Callable[[], Order]
     profile: Profile | None = None
-    needed: Callable[[], bool] = lambda: True
+    needed: Callable[[Ledger | None], bool] = lambda ledger: True
     waits: tuple[float, ...] = ()
 
 
@@ -97,7 +98,7 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
     try:
         with sole_run(site, charge.app, record.progress):
             locked = True
-            if not charge.needed():
+            if not charge.needed(record.ledger):
                 return None
             record.begin(site.destination.key)
             telling.begin()

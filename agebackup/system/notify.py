@@ -42,7 +42,7 @@ class ServiceManager:
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
-            speaker.setblocking(False)
+            speaker.settimeout(0.0)
             speaker.sendto(message.encode(errors="replace"), self._address)
 
 

@@ -16,6 +16,7 @@ from agebackup.errors import FailedError
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Job
     from agebackup.model.records import Kind
+    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Charge, Supervised
@@ -66,7 +67,6 @@ def reporting_to(app: str, to: Console) -> "Iterator[Post]":
 
 def journal(to: Console) -> "Journal":
     """Return the log; where there is no place for it, one that keeps nothing, with a warning."""
-    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
 
     try:

@@ -32,8 +32,8 @@ class Charge:
     """What is to be run. `profile` is None for an ad hoc run, which has no hooks and no policy.
 
     `site` and `order` are asked within the run, at each try, so that their failures are its own.
-    `needed` is asked, with the ledger, once nobody else can run the app. `waits` are the seconds to wait before
-    further tries after what may pass.
+    `needed` is asked, with the ledger, once nobody else can run the app. `waits` are the seconds
+    to wait before further tries after what may pass.
     """
 
     app: str

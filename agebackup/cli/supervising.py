@@ -16,7 +16,6 @@ from agebackup.errors import FailedError
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Job
     from agebackup.model.records import Kind
-    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Charge, Supervised

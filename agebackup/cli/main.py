@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "Show what an archive is, with or without the key.",
     "ls": "List the files in an archive.",
     "cat": "Write one file of an archive to stdout.",
+    "ledger": "Check this machine's record of archives, or make it again.",
     "config": "Write an example configuration, or check the one there is.",
 }
 """Each command with the line that --help shows; a test compares it with the command's own."""

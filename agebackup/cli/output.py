@@ -43,6 +43,10 @@ class Output:
         elif text:
             self._stdout(text)
 
+    def line(self, text: str) -> None:
+        """Write one line of a series to stdout, whatever the options."""
+        self._stdout(text)
+
     def result_of_work(self, text: str, **fields: Any) -> None:
         """Write the result of work that is done, whether it can be told or not."""
         try:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,10 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.failures import translated
 from agebackup.cli.scope import known_ledger, now
-from agebackup.errors import FailedError
+from agebackup.errors import AgebackupError, FailedError
 
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Job
-    from agebackup.model.records import Kind
     from agebackup.operations.journal import Journal
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Charge, Supervised
@@ -38,10 +37,9 @@ def charge(job: "Job") -> "Charge":
     """Return what `job` asks to be run; whatever its look-ups meet is an `AgebackupError`."""
     from agebackup.operations.supervision import Charge
 
-    kind: Kind = "manual" if job.flags.manual else "auto"
     looked_up = translated()
     site, order = looked_up(job.site), looked_up(job.order)
-    return Charge(job.known_app, kind, site, order, job.profile)
+    return Charge(job.known_app, site, order, job.profile, job.flags.manual)
 
 
 @contextmanager
@@ -62,6 +60,26 @@ def reporting_to(app: str, to: Console) -> "Iterator[Post]":
             host=platform.node(),
             versions={"agebackup": __version__, "python": platform.python_version()},
         )
+
+
+def record_failure(error: AgebackupError, named: Sequence[str], to: Console) -> None:
+    """Record `error`, for which no app can be run at all, with every app that ever ran.
+
+    With only the `named` ones if there are any. Without a configuration no hook is known: the log
+    and the last-run.json files, which monitoring reads, must do.
+    """
+    from agebackup.operations import supervision
+
+    journal(to).event("cannot-run", message=error.message, exit=error.code)
+    try:
+        suffix = directories.last_run_file("").name
+        files = directories.last_run_file("").parent.glob(f"?*{suffix}")
+        known = [file.name.removesuffix(suffix) for file in sorted(files)]
+        for app in [app for app in known if not named or app in named]:
+            with reporting_to(app, to) as post:
+                supervision.record_failure(app, None, error, post, to.progress)
+    except AgebackupError as second:
+        to.output.warn(second.message)
 
 
 def journal(to: Console) -> "Journal":

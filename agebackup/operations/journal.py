@@ -1,7 +1,7 @@
 """The log: one line of JSON for each event, kept by this machine, and never worth a failed run."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from agebackup.errors import printable
 from agebackup.model.lastrun import stamp
 from agebackup.model.redaction import redacted
-from agebackup.system.rotation import append
+from agebackup.system.rotation import append, generations
 
 LONGEST = 4_000
 """Characters of one text in the log; what is longer is cut."""
@@ -49,3 +49,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value
+
+
+def events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the events that `lines` of a log hold; what is none, or was cut off, is left out."""
+    for line in lines:
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(content, dict) and "event" in content:
+            yield content
+
+
+def old_lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines of every older file of the log `file`, the oldest first."""
+    for generation in generations(file):
+        if generation != file:
+            try:
+                yield from generation.read_bytes().splitlines()
+            except FileNotFoundError:
+                continue

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from agebackup.errors import AgebackupError, BusyError, NotFoundError
+from agebackup.errors import BusyError, NotFoundError
 from agebackup.ledger import Ledger
 from agebackup.model.durations import span_text
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
-from agebackup.model.records import Kind
 from agebackup.model.reports import CreateReport
 from agebackup.model.watch import Hooks
 from agebackup.operations.create import create, sole_run
@@ -37,10 +36,10 @@ class Charge:
     """
 
     app: str
-    kind: Kind
     site: Callable[[], Site]
     order: Callable[[], Order]
     profile: Profile | None = None
+    manual: bool = False
     needed: Callable[[Ledger | None], bool] = lambda ledger: True
     waits: tuple[float, ...] = ()
 
@@ -65,10 +64,8 @@ def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised | No
     Raises what `create` and the charge raise, after it was recorded and told; `OtherRunError`,
     which only the log knows of, where another run of the app holds its lock.
     """
-    record = Recording(charge.app, charge.kind, post, progress)
-    hooks = charge.profile.watch.hooks if charge.profile else Hooks()
-    directory = charge.profile.base if charge.profile else None
-    telling = Telling(hooks, record.run.id, directory, post.proxies)
+    record = Recording(charge.app, "manual" if charge.manual else "auto", post, progress)
+    telling = _telling(charge.profile, record)
     try:
         report = _tried(charge, record, telling)
     except OtherRunError as error:
@@ -83,12 +80,28 @@ def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised | No
     return Supervised(record.run.id, report, record.pruning, tuple(record.warnings))
 
 
+def record_failure(
+    app: str, profile: Profile | None, error: BaseException, post: Post, progress: Progress
+) -> None:
+    """Record and tell that `app` could not even be tried, for `error`."""
+    record = Recording(app, "auto", post, progress)
+    record.failed(error, _telling(profile, record))
+
+
+def _telling(profile: Profile | None, record: Recording) -> Telling:
+    hooks, directory = (profile.watch.hooks, profile.base) if profile else (Hooks(), None)
+    return Telling(hooks, record.run.id, directory, record.post.proxies)
+
+
 def _tried(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
     for seconds in charge.waits:
         try:
             return _once(charge, record, telling)
         except (BusyError, NotFoundError) as error:
-            _wait(seconds, error, record)
+            span = span_text(timedelta(seconds=seconds))
+            record.progress.warn(f"{error.message} Another try follows in {span}.")
+            record.waiting(error)
+            wait(seconds, record.progress)
     return _once(charge, record, telling)
 
 
@@ -113,11 +126,9 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
         raise OtherRunError(error.message, hint=error.hint) from None
 
 
-def _wait(seconds: float, error: AgebackupError, record: Recording) -> None:
-    span = span_text(timedelta(seconds=seconds))
-    record.progress.warn(f"{error.message} Another try follows in {span}.")
-    record.waiting(error)
+def wait(seconds: float, progress: Progress) -> None:
+    """Do nothing for `seconds`; raise `StoppedError` when a stop is asked for meanwhile."""
     deadline = Deadline(seconds)
     while not deadline.expired:
-        record.progress.stop.check()
+        progress.stop.check()
         pause(min(_STEP, deadline.remaining))

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from agebackup.system.clock import Deadline, pause
 from agebackup.system.durable import rename_new
@@ -45,6 +46,48 @@ def generations(file: Path, *, old: int = OLD_FILES) -> Iterator[Path]:
     for number in range(old, 0, -1):
         yield _numbered(file, number)
     yield file
+
+
+class Tail:
+    """What is appended to `file`, from its beginning on, across rotations.
+
+    Used as a context manager it holds the file open, so that nothing is lost when that is rotated
+    away between two looks. Raises OSError where the file cannot be read.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._descriptor = -1
+        self._rest = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._close()
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the whole lines that came since the last look; never waits."""
+        if self._descriptor >= 0:
+            yield from self._read()
+            if _is_still(self._descriptor, self._file):
+                return
+            yield from self._read()  # what came between that look and the rotation
+            self._close()
+        with suppress(FileNotFoundError):
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            self._descriptor = os.open(self._file, flags)
+            yield from self._read()
+
+    def _read(self) -> Iterator[bytes]:
+        while piece := os.read(self._descriptor, 1 << 16):
+            *whole, self._rest = (self._rest + piece).split(b"\n")
+            yield from whole
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor, self._rest = -1, b""
 
 
 def _opened(file: Path) -> int:

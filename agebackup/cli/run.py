@@ -1,0 +1,168 @@
+"""agebackup run"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.console import Console, console
+from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.settings import current, global_options
+from agebackup.cli.supervising import charge, journal, record_failure, reporting_to, service_manager
+from agebackup.errors import INCOMPLETE, AgebackupError
+
+if TYPE_CHECKING:
+    from agebackup.model.due import Rhythm, Verdict
+    from agebackup.model.profile import Profile
+    from agebackup.operations.record import Post
+    from agebackup.operations.supervision import Supervised
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What was asked for, and the periods of the installed timers by app ("": one for all)."""
+
+    to: Console
+    named: bool
+    at_once: bool
+    timers: Mapping[str, float]
+
+
+@click.command("run", short_help="Back up every app that is due; what a timer calls.")
+@click.argument("apps", nargs=-1, metavar="[APP]...")
+@click.option("--now", "at_once", is_flag=True, help="Due or not; named apps, enabled or not.")
+@global_options
+def command(apps: tuple[str, ...], *, at_once: bool) -> int:
+    """Back up every app of the configuration that is due; this is what a timer calls.
+
+    Takes the apps that are enabled: by `enabled = true`, or because `schedule install` installed a
+    timer for them. An app is due when waiting for the timer's next call would make its last archive
+    older than `interval`; one that was missed while the machine slept is made up for. After what
+    may pass (another run is at work, the destination is away) it is tried again, `retries` times.
+    Prints the paths of the archives. Exits with 0 if nothing was due, else with the gravest code.
+    """
+    from agebackup.system.secrecy import forbid_core_dumps
+
+    forbid_core_dumps()
+    to = console(current(), "run")
+    services = service_manager(to)
+    services.ready()
+    try:
+        profiles = _profiles(apps, to)
+    except AgebackupError as error:
+        record_failure(error, apps, to)
+        raise
+    call = _Call(to, bool(apps), at_once, _timers(to))
+    outcomes = Outcomes(to)
+    for profile in profiles:
+        if not outcomes.add(profile.name, partial(_one, profile, call)):
+            break
+    code = outcomes.report()
+    services.stopping()
+    return code
+
+
+def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
+    from agebackup.cli.directories import config_path
+    from agebackup.cli.failures import translated
+    from agebackup.config import load_config
+
+    with translated():
+        config = load_config(config_path(to.settings), to.settings.environment)
+    return [config.app(name) for name in dict.fromkeys(apps)] if apps else list(config.apps)
+
+
+def _timers(to: Console) -> Mapping[str, float]:
+    from agebackup.cli.directories import schedule_file
+    from agebackup.scheduling import installed
+
+    try:
+        return {app: timer.seconds for app, timer in installed(schedule_file()).items()}
+    except AgebackupError as error:
+        to.output.warn(f"Which timers are installed is not known: {error.message}")
+        return {}
+
+
+def _one(profile: "Profile", call: _Call) -> tuple[int, dict[str, Any]]:
+    from agebackup.model.due import enabled, rhythm
+
+    own, shared = call.timers.get(profile.name), call.timers.get("")
+    if not enabled(profile.watch, own, shared) and not (call.named and call.at_once):
+        return _left(profile, call, "not-enabled", "not enabled")
+    beat = rhythm(profile.watch, own, shared)
+    with reporting_to(profile.name, call.to) as post:
+        verdict = _verdict(profile, beat, post)
+    if not verdict.due and not call.at_once:
+        return _left(profile, call, "not-due", f"not due: {verdict.why}")
+    if not call.at_once:
+        _jitter(profile, call)
+    with reporting_to(profile.name, call.to) as post:
+        return _backed_up(profile, call, beat, post)
+
+
+def _verdict(profile: "Profile", beat: "Rhythm", post: "Post") -> "Verdict":
+    from agebackup.operations.run import due
+
+    return due(profile.name, beat, post.ledger, post.last_run, post.clock())
+
+
+def _jitter(profile: "Profile", call: _Call) -> None:
+    from agebackup.operations.supervision import wait
+
+    if profile.watch.jitter:
+        wait(random.uniform(0, profile.watch.jitter), call.to.progress)
+
+
+def _backed_up(
+    profile: "Profile", call: _Call, beat: "Rhythm", post: "Post"
+) -> tuple[int, dict[str, Any]]:
+    from dataclasses import replace
+
+    from agebackup.cli.create import created_fields, tell_created
+    from agebackup.cli.flags import CreateFlags
+    from agebackup.cli.wiring import Job
+    from agebackup.model.due import waits
+    from agebackup.operations.supervision import OtherRunError, supervise
+
+    job = Job(profile.name, CreateFlags.of(), call.to, profile, alone=False)
+    asked = replace(
+        charge(job),
+        needed=lambda ledger: (
+            call.at_once or _verdict(profile, beat, replace(post, ledger=ledger)).due
+        ),
+        waits=waits(profile.watch),
+    )
+    try:
+        done: Supervised | None = supervise(asked, post, call.to.progress)
+    except OtherRunError:
+        _require_alive(profile, call, beat, post)
+        return _left(profile, call, "at-work", "another run is at work")
+    if done is None:
+        return _left(profile, call, "not-due", "another run was faster")
+    tell_created(call.to, done)
+    return (INCOMPLETE if done.report.problems else 0), {
+        "app": profile.name,
+        **created_fields(done),
+    }
+
+
+def _require_alive(profile: "Profile", call: _Call, beat: "Rhythm", post: "Post") -> None:
+    from agebackup.operations.run import require_alive
+    from agebackup.operations.supervision import record_failure
+
+    try:
+        require_alive(profile.name, beat, post.ledger, post.clock())
+    except AgebackupError as error:
+        record_failure(profile.name, profile, error, post, call.to.progress)
+        raise
+
+
+def _left(profile: "Profile", call: _Call, status: str, why: str) -> tuple[int, dict[str, Any]]:
+    """Say why nothing was done for an app; the log keeps it where somebody asked for the app."""
+    call.to.output.say(f"{profile.name}: {why}.")
+    if status != "not-enabled" or call.named:
+        journal(call.to).event("not-run", profile.name, status=status, message=why)
+    return 0, {"app": profile.name, "status": status, "why": why}

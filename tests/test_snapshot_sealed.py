@@ -91,10 +91,13 @@ def to_seal(
     return sealing(descriptor, recipients, level=None, progress=progress or Progress())
 
 
+@contextmanager
 def to_open(
     descriptor: int, identities: Identities, progress: Progress | None = None
-) -> AbstractContextManager[int]:
-    return opening(descriptor, identities, limits=LIMITS, progress=progress or Progress())
+) -> Iterator[int]:
+    progress = progress or Progress()
+    with opening(descriptor, identities, limits=LIMITS, progress=progress) as opened:
+        yield opened.plaintext
 
 
 def seal(descriptor: int, content: bytes, recipients: Recipients, level: int | None = None) -> None:

@@ -38,11 +38,6 @@ def lock_file(app: str) -> Path:
     return _made(state_directory() / "locks") / f"{app}.lock"
 
 
-def memory_file(app: str) -> Path:
-    """Return the file that says which databases the last run of `app` had."""
-    return _made(state_directory() / "apps") / f"{app}.json"
-
-
 def ledger_file() -> Path:
     """Return the ledger's file."""
     return state_directory() / "ledger.db"

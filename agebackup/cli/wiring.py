@@ -92,7 +92,6 @@ class Job:
             destination=open_folder(to, make=flags.mkdir, overwrite=flags.overwrite),
             workspace=directories.workspace(flags.workspace),
             lock_file=directories.lock_file(app),
-            memory_file=directories.memory_file(app),
             claims=directories.claims(),
             lock_seconds=30.0 if flags.lock_timeout is None else flags.lock_timeout,
             wait_seconds=flags.wait or 0.0,

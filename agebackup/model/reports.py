@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 
 from agebackup.model.manifest import Manifest
+from agebackup.model.records import ArchiveRecord, Figures
 
 
 @dataclass(frozen=True)
 class CreateReport:
     """A published archive. Sizes in bytes; `seconds` is the whole run.
 
-    `problems` are why a published archive is not all that was asked for (exit code 3).
+    `problems` are why a published archive is not all that was asked for (exit code 3). `sha256` is
+    the file's, `destination` the folder's real path, `stanzas` the recipients' types in the file's
+    header. `record` is what the ledger was told, or would have been; `before` is the record of the
+    app's archive before this one.
     """
 
     archive: str
@@ -19,6 +23,12 @@ class CreateReport:
     proof: str
     seconds: float
     manifest: Manifest
+    sha256: str
+    destination: str
+    stanzas: tuple[str, ...]
+    figures: Figures
+    record: ArchiveRecord
+    before: ArchiveRecord | None = None
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 

@@ -6,41 +6,25 @@ SQLite connection is open; databases are copied before attachments are read, so 
 which a database names existed when its turn came.
 """
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, printable, shortened
 from agebackup.model.command import Command
-from agebackup.model.limits import Limits
-from agebackup.model.manifest import Manifest
+from agebackup.model.figures import vanished
+from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
-from agebackup.operations.memory import missed, recall, remember
 from agebackup.operations.order import Attempt, Order, Site
+from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
-from agebackup.operations.receivers import HashOnly
-from agebackup.operations.writing import FilesChangedError, write_snapshot
-from agebackup.snapshot.bag import read_bag
-from agebackup.snapshot.keys import Identities
-from agebackup.snapshot.sealed import opening, sealing
+from agebackup.operations.writing import FilesChangedError
 from agebackup.system.clock import Stopwatch
-from agebackup.system.durable import Draft
 from agebackup.system.lock import exclusive
+from agebackup.system.mounts import device_of
 from agebackup.system.process import run_command
 from agebackup.system.progress import Progress
-
-UNLIMITED = Limits(
-    members=1 << 62,
-    total_bytes=1 << 62,
-    depth=1 << 30,
-    tag_file_bytes=1 << 40,
-    manifest_bytes=1 << 40,
-    expansion=1 << 40,
-)
-"""For reading what this very run has written, whatever its size."""
 
 ICLOUD_BYTES = 50 * 10**9
 """The largest file that iCloud Drive takes."""
@@ -98,6 +82,7 @@ def sole_run(site: Site, app: str, progress: Progress) -> Iterator[None]:
 def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     """Publish one archive of `order.source`, within `sole_run`, and return what was written.
 
+    The site's books are asked and told of it; what they cannot do is a warning of the report.
     Raises an `AgebackupError` of the documented families; then nothing was published, an older
     file of the same name is untouched, and nothing is left but, after SIGKILL, what the next
     run's sweep removes.
@@ -106,27 +91,36 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     guard_places(order.source, site.destination, site.workspace)
     expected = guard_space(order.source, site, progress)
     site.destination.prepare()
-    attempt = Attempt(_with_version(order, progress), site, progress, expected)
-    before = recall(site.memory_file)
+    app, books = order.source.app, site.books
+    books.settle(app, site.destination, order.name.time, progress)
+    order = replace(_with_version(order, progress), sequel=order.sequel or books.sequel(app))
+    before = books.last(app)
     with Pause(order, progress) as pause:
-        manifest, size = _attempts(attempt, pause)
+        published = _attempts(Attempt(order, site, progress, expected), pause)
+    manifest, record = published.manifest, published.record
     return CreateReport(
         archive=manifest.archive,
-        path=str(site.destination.path / site.destination.published_name(manifest.archive)),
-        size=size,
+        path=str(site.destination.path / record.file_name),
+        size=published.size,
         recipients=len(order.recipients.texts),
         proof=manifest.proof,
         seconds=watch.seconds,
         manifest=manifest,
-        warnings=(*missed(before, manifest), *_afterwards(site, manifest, size)),
+        sha256=record.sha256,
+        destination=record.destination,
+        stanzas=record.stanzas,
+        figures=published.figures,
+        record=record,
+        before=before,
+        warnings=tuple(_afterwards(site, published, before)) + books.losses,
         problems=incompleteness(manifest) + ((pause.problem,) if pause.problem else ()),
     )
 
 
-def _attempts(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
+def _attempts(attempt: Attempt, pause: Pause) -> Published:
     for left in reversed(range(ATTEMPTS)):
         try:
-            return _publish(attempt, pause)
+            return publish(attempt, pause)
         except FilesChangedError as changed:
             places = attempt.volatile | changed.places
             attempt = replace(attempt, volatile=places, careful=left == 1)
@@ -134,50 +128,6 @@ def _attempts(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
         "New files kept changing while they were read, in every attempt.",
         hint="Pause what writes them (prepare and finish in the config), or exclude them.",
         details=shortened(sorted(map(printable, attempt.volatile))),
-    )
-
-
-def _publish(attempt: Attempt, pause: Pause) -> tuple[Manifest, int]:
-    order, site, progress = attempt.order, attempt.site, attempt.progress
-    recipients, throwaway = order.recipients, None
-    if order.proof:
-        recipients, throwaway = recipients.with_throwaway()
-    with site.destination.publication(str(order.name), site.claims) as draft:
-        with sealing(draft.descriptor, recipients, level=order.level, progress=progress) as seal:
-            manifest = write_snapshot(attempt, seal.plaintext)
-        pause.end()
-        if throwaway is not None:
-            prove(draft, throwaway, manifest, progress)
-        size = os.fstat(draft.descriptor).st_size
-    return manifest, size
-
-
-def prove(draft: Draft, throwaway: Identities, manifest: Manifest, progress: Progress) -> None:
-    """Decrypt the finished draft and check it as `verify` would; raise `FailedError` if it differs.
-
-    The databases' own checks were made on the very bytes whose hashes are compared here.
-    """
-    progress.phase("proving", os.fstat(draft.descriptor).st_size)
-    try:
-        with opening(draft.descriptor, throwaway, limits=UNLIMITED, progress=progress) as plaintext:
-            contents = read_bag(plaintext, HashOnly(), limits=UNLIMITED, progress=progress)
-    except FailedError:
-        raise
-    except AgebackupError as error:
-        if error.code not in (4, 12, 13):
-            raise
-        raise _unproved(error.message, error.details) from error
-    if contents.differences:
-        raise _unproved("It does not keep its own promises.", contents.differences)
-    if contents.manifest != manifest:
-        raise _unproved("Its manifest is not the one that was written.", ())
-
-
-def _unproved(why: str, details: tuple[str, ...]) -> FailedError:
-    return FailedError(
-        f"The finished archive failed its proof and was not published: {why}",
-        hint="Memory or the destination's disk may be damaged: test both, then run again.",
-        details=details,
     )
 
 
@@ -203,16 +153,22 @@ def _with_version(order: Order, progress: Progress) -> Order:
     return replace(order, app_version=said.strip().partition("\n")[0][:200])
 
 
-def _afterwards(site: Site, manifest: Manifest, size: int) -> Iterator[str]:
+def _afterwards(site: Site, published: Published, before: ArchiveRecord | None) -> Iterator[str]:
     """Do what follows a publication; whatever fails now is a warning, for the archive is there."""
-    if size > ICLOUD_BYTES:
+    record = published.record
+    if before is not None and before.figures is not None:
+        yield from vanished(record.app, before.figures, published.figures)
+    if published.size > ICLOUD_BYTES:
         yield "iCloud Drive takes no files over 50 GB: this archive will not leave the machine."
-    steps: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("The next run will not notice what vanishes", partial(remember, site, manifest)),
-        ("The recovery note is not there", partial(site.destination.leave_note, site.claims)),
-    )
-    for what, step in steps:
-        try:
-            step()
-        except (AgebackupError, OSError) as error:
-            yield f"{what}: {getattr(error, 'message', None) or error}"
+    site.books.replaced(record, record.time)
+    device = device_of(record.destination)
+    was = site.books.saw(record.destination, device, record.time)
+    if was and device and was != device:
+        yield (
+            f"The destination lies on another device than last time ({printable(device)}, not "
+            f"{printable(was)}): is the right drive mounted?"
+        )
+    try:
+        site.destination.leave_note(site.claims)
+    except (AgebackupError, OSError) as error:
+        yield f"The recovery note is not there: {getattr(error, 'message', None) or error}"

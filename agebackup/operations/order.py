@@ -1,13 +1,15 @@
 """What `create` is asked to do, and where it works: ready values, made by the wiring."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
 from agebackup.model.command import Command
 from agebackup.model.manifest import Versions
 from agebackup.model.names import ArchiveName
+from agebackup.model.records import Sequel
 from agebackup.model.source import Labels, Source
+from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.snapshot.keys import Recipients
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
@@ -18,7 +20,8 @@ class Order:
     """What to back up and how it is to be written. `level` is Zstandard's, None for none.
 
     `app_version` is the text or the command that prints it; the app's commands, `prepare` and
-    `finish` around the snapshot among them, run in `directory`.
+    `finish` around the snapshot among them, run in `directory`. Without `sequel` the site's books
+    are asked for it.
     """
 
     source: Source
@@ -33,19 +36,20 @@ class Order:
     prepare: Command | None = None
     finish: Command | None = None
     directory: Path | None = None
+    sequel: Sequel | None = None
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a run works: destination, private copies, the app's lock and memory, the claims."""
+    """Where a run works: destination, private copies, the app's lock, the claims, the books."""
 
     destination: Folder
     workspace: Path
     lock_file: Path
-    memory_file: Path
     claims: Claims
     lock_seconds: float = 30.0
     wait_seconds: float = 0.0
+    books: Bookkeeping = field(default_factory=Bookkeeping)
 
 
 @dataclass(frozen=True)

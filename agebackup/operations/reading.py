@@ -91,8 +91,10 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
         reading.progress.phase("reading", os.fstat(descriptor).st_size)
         with opening(
             descriptor, reading.identities, limits=reading.limits, progress=reading.progress
-        ) as plaintext:
-            return read_bag(plaintext, receiver, limits=reading.limits, progress=reading.progress)
+        ) as opened:
+            return read_bag(
+                opened.plaintext, receiver, limits=reading.limits, progress=reading.progress
+            )
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from agebackup.model.manifest import (
     CountRecord,
     DatabaseRecord,
     Manifest,
+    PreviousRecord,
     ReferenceRecord,
     SkippedRecord,
 )
 from agebackup.model.names import printable
+from agebackup.model.records import Sequel
 from agebackup.operations.carrying import Account
 from agebackup.operations.order import Order
 from agebackup.operations.references import References
@@ -80,6 +82,9 @@ def manifest_of(
         kind="manual" if labels.manual else "auto",
         tag=labels.tag,
         note=labels.note,
+        series=order.sequel.series if order.sequel else None,
+        sequence=order.sequel.sequence if order.sequel else None,
+        previous=_previous(order.sequel),
         versions=msgspec.structs.replace(order.versions, app=str(order.app_version)),
         host=order.host,
         consistency=source.consistency,
@@ -106,6 +111,12 @@ def manifest_of(
         empty_directories=[path for a in accounts for path in a.empty_directories],
         clashing_names=bag.clashing_names,
     )
+
+
+def _previous(sequel: Sequel | None) -> PreviousRecord | None:
+    if sequel is None or not (sequel.previous_name and sequel.previous_sha256):
+        return None
+    return PreviousRecord(name=sequel.previous_name, sha256=sequel.previous_sha256)
 
 
 def bag_info(order: Order, bag: BagWriter) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ one that ends (tests/test_facts_pyrage.py). Hence both ends keep their first err
 ever after; it is raised once pyrage has returned, however it returned.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import pyrage  # type: ignore[import-untyped]
@@ -14,7 +15,6 @@ from agebackup.model.limits import Limits
 from agebackup.snapshot.compression import MAGIC, Expander, compressed
 from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.system.background import sink_for, source_for
-from agebackup.system.progress import Progress
 from agebackup.system.streams import DescriptorSink, DescriptorSource
 
 _ANOTHER = "Take another copy of the file, or an older archive."
@@ -24,21 +24,26 @@ _ANOTHER = "Take another copy of the file, or an older archive."
 class Encrypted:
     """What was encrypted: bytes of the stream, bytes that age was given, bytes of the age file.
 
-    The first two differ only where the stream was compressed.
+    The first two differ only where the stream was compressed. `sha256` is the age file's.
     """
 
     stream_bytes: int
     plaintext_bytes: int
     sealed_bytes: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Decrypted:
-    """What was decrypted: bytes of the age file, bytes that age gave, bytes of the stream."""
+    """What was decrypted: bytes of the age file, bytes that age gave, bytes of the stream.
+
+    `sha256` is the age file's.
+    """
 
     sealed_bytes: int
     plaintext_bytes: int
     stream_bytes: int
+    sha256: str = ""
 
 
 def encrypt(
@@ -47,15 +52,17 @@ def encrypt(
     recipients: Recipients,
     *,
     level: int | None = None,
-    progress: Progress | None = None,
+    hashing: bool = False,
 ) -> Encrypted:
     """Encrypt what comes from the descriptor `source`, to its end, into the descriptor `sink`.
 
-    With a `level` it is compressed first. Raises the OSError of `sink` as it is, `FailedError`
-    where `source` fails; the file is then worthless. The end of `source` looks the same whether
-    its producer was done or died: who started the producer must know.
+    With a `level` it is compressed first; if `hashing` the file's hash is taken. Raises the OSError
+    of `sink` as it is, `FailedError` where `source` fails; the file is then worthless. The end of
+    `source` looks the same whether its producer was done or died: who started the producer must
+    know.
     """
-    given, taken = source_for(source, progress), sink_for(sink)
+    digest = hashlib.sha256() if hashing else None
+    given, taken = source_for(source), sink_for(sink, digest)
     reader = given if level is None else _Compressing(given, level)
     failure: BaseException | None = None
     try:
@@ -71,7 +78,8 @@ def encrypt(
     if failure is not None:
         raise failure
     taken.finish()
-    return Encrypted(given.count, reader.count, taken.count)
+    sha256 = digest.hexdigest() if digest else ""
+    return Encrypted(given.count, reader.count, taken.count, sha256)
 
 
 def decrypt(
@@ -80,17 +88,18 @@ def decrypt(
     identities: Identities,
     *,
     limits: Limits,
-    progress: Progress | None = None,
+    hashing: bool = False,
 ) -> Decrypted:
     """Decrypt the age file at the descriptor `source` into the descriptor `sink`.
 
-    A compressed stream is recognised and expanded within `limits`. What comes out may be acted on
-    only once this has returned: age finds damage further on after it gave what lies before.
-    Raises `NoIdentityError` where no identity opens the header, `VerificationError` for damage,
-    `FailedError` where `source` cannot be read, the OSError of `sink` as it is. The header's
-    length must have been bounded before (model/ageheader.py).
+    A compressed stream is recognised and expanded within `limits`; the hash of all that was read is
+    taken if `hashing`. What comes out may be acted on only once this has returned: age finds damage
+    further on after it gave what lies before. Raises `NoIdentityError` where no identity opens the
+    header, `VerificationError` for damage, `FailedError` where `source` cannot be read, the OSError
+    of `sink` as it is. The header's length must have been bounded before (model/ageheader.py).
     """
-    given, taken = source_for(source, progress), sink_for(sink)
+    digest = hashlib.sha256() if hashing else None
+    given, taken = source_for(source, digest=digest), sink_for(sink)
     writer = _Expanding(taken, limits)
     failure: BaseException | None = None
     try:
@@ -104,7 +113,10 @@ def decrypt(
     if failure is not None:
         raise _undecrypted(failure)
     writer.finish()
-    return Decrypted(given.count, writer.count, taken.count)
+    if digest is None:
+        return Decrypted(given.count, writer.count, taken.count)
+    _read_to_end(given)
+    return Decrypted(given.count, writer.count, taken.count, digest.hexdigest())
 
 
 class _Compressing:
@@ -172,6 +184,15 @@ class _Expanding:
             if data.startswith(MAGIC):
                 self._expander = Expander(self._taken.write, self._limits)
         (self._expander or self._taken).write(data)
+
+
+def _read_to_end(given: DescriptorSource) -> None:
+    """Read what pyrage left: the end too, before which the digest has not seen everything."""
+    try:
+        while given.read():
+            pass
+    except OSError as error:
+        raise _unread(error, "The archive") from None
 
 
 def _unread(error: BaseException, what: str) -> BaseException:

@@ -19,7 +19,7 @@ from agebackup.model.ageheader import (
     sealed_size,
 )
 from agebackup.model.limits import Limits
-from agebackup.snapshot.encryption import Encrypted, decrypt, encrypt
+from agebackup.snapshot.encryption import Decrypted, Encrypted, decrypt, encrypt
 from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.system.process import TICK, Worker
 from agebackup.system.progress import Progress
@@ -38,21 +38,38 @@ class Seal:
         self.encrypted: Encrypted | None = None
 
 
+class Opened:
+    """An archive that is being read. `plaintext` is the descriptor to read its content from.
+
+    `decrypted` says what was read, once the `with` block of `opening` was left cleanly.
+    """
+
+    def __init__(self, plaintext: int) -> None:
+        self.plaintext = plaintext
+        self.decrypted: Decrypted | None = None
+
+
 @contextmanager
 def sealing(
-    descriptor: int, recipients: Recipients, *, level: int | None, progress: Progress
+    descriptor: int,
+    recipients: Recipients,
+    *,
+    level: int | None,
+    progress: Progress,
+    hashing: bool = False,
 ) -> Iterator[Seal]:
     """Encrypt what the body writes to `Seal.plaintext` into the empty file `descriptor`.
 
-    On a clean exit the file holds all of it and has exactly the size it must have. On an exception
-    of the body the encryption is ended and the file is worthless; where the body failed because
-    the encryption had (BrokenPipeError), the reason is raised instead. Raises `DraftWriteError`
-    where the file cannot be written. Must be entered in the main thread, before SQLite is opened.
+    The file's hash is taken in passing if `hashing`. On a clean exit the file holds all of it and
+    has exactly the size it must have. On an exception of the body the encryption is ended and the
+    file is worthless; where the body failed because the encryption had (BrokenPipeError), the
+    reason is raised instead. Raises `DraftWriteError` where the file cannot be written. Must be
+    entered in the main thread, before SQLite is opened (the ledger excepted, which no child uses).
     """
     reading, writing = open_pipe()
     with open(writing, "wb", buffering=0) as pipe:
         worker = _start(
-            lambda: asdict(encrypt(reading, descriptor, recipients, level=level)),
+            lambda: asdict(encrypt(reading, descriptor, recipients, level=level, hashing=hashing)),
             reading,
             descriptor,
         )
@@ -71,10 +88,16 @@ def sealing(
 
 @contextmanager
 def opening(
-    descriptor: int, identities: Identities, *, limits: Limits, progress: Progress
-) -> Iterator[int]:
-    """Yield the descriptor from which the decrypted content of the file `descriptor` is read.
+    descriptor: int,
+    identities: Identities,
+    *,
+    limits: Limits,
+    progress: Progress,
+    hashing: bool = False,
+) -> Iterator[Opened]:
+    """Yield where the decrypted content of the file `descriptor` is read from.
 
+    The file's hash is taken in passing if `hashing`: that of all its bytes as the disk gave them.
     Nothing read may be acted on before this has ended without an exception: then the whole file
     was decrypted, every byte of it authentic, and the body had read all of it. Raises as
     `quick_check` and `decrypt` do; damage outranks the body's complaint that the stream ended
@@ -85,19 +108,22 @@ def opening(
     reading, writing = open_pipe()
     with open(reading, "rb", buffering=0) as pipe:
         worker = _start(
-            lambda: asdict(decrypt(descriptor, writing, identities, limits=limits)),
+            lambda: asdict(
+                decrypt(descriptor, writing, identities, limits=limits, hashing=hashing)
+            ),
             writing,
             descriptor,
         )
         with worker:
+            opened = Opened(pipe.fileno())
             try:
-                yield pipe.fileno()
+                yield opened
             except VerificationError:
                 if _at_end(pipe.fileno()):
                     worker.result(progress)
                 raise
             _require_end(pipe.fileno(), progress)
-            worker.result(progress)
+            opened.decrypted = Decrypted(**worker.result(progress))  # type: ignore[arg-type]
 
 
 def quick_check(descriptor: int, *, size_matters: bool = True) -> Header:

@@ -19,7 +19,7 @@ from threading import Thread
 
 from agebackup.system import libc
 from agebackup.system.progress import Progress
-from agebackup.system.streams import DescriptorSink, DescriptorSource, new_block
+from agebackup.system.streams import DescriptorSink, DescriptorSource, Digest, new_block
 
 _BLOCK = 1 << 21
 _BLOCKS = 3
@@ -28,15 +28,18 @@ _O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 _SYNC_FILE_RANGE_WRITE = 2
 
 
-def sink_for(descriptor: int) -> DescriptorSink:
+def sink_for(descriptor: int, digest: Digest | None = None) -> DescriptorSink:
     """Return the fastest sink for `descriptor`; a file's is written by a thread."""
-    return FileSink(descriptor) if _is_file(descriptor) else DescriptorSink(descriptor)
+    kind = FileSink if _is_file(descriptor) else DescriptorSink
+    return kind(descriptor, digest)
 
 
-def source_for(descriptor: int, progress: Progress | None = None) -> DescriptorSource:
+def source_for(
+    descriptor: int, progress: Progress | None = None, digest: Digest | None = None
+) -> DescriptorSource:
     """Return the fastest source for `descriptor`; a file is read ahead by a thread."""
     kind = FileSource if _is_file(descriptor) else DescriptorSource
-    return kind(descriptor, progress)
+    return kind(descriptor, progress, digest)
 
 
 def _is_file(descriptor: int) -> bool:
@@ -102,10 +105,13 @@ class _File:
 
 
 class FileSink(DescriptorSink):
-    """Writes a file from a thread; meant for a worker, whose end is also the thread's end."""
+    """Writes a file from a thread; meant for a worker, whose end is also the thread's end.
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor)
+    The thread also feeds the digest: hashlib leaves Python free meanwhile.
+    """
+
+    def __init__(self, descriptor: int, digest: Digest | None = None) -> None:
+        super().__init__(descriptor, digest)
         self._file = _File(descriptor, os.O_WRONLY)
         self._full: SimpleQueue[memoryview | None] = SimpleQueue()
         self._free: SimpleQueue[memoryview] = SimpleQueue()
@@ -129,6 +135,7 @@ class FileSink(DescriptorSink):
         if self._failure is not None:
             raise self._failure
         self._file.write(rest)
+        self._see(rest)
         self._file.close()
 
     def _write_blocks(self) -> None:
@@ -136,6 +143,7 @@ class FileSink(DescriptorSink):
             try:
                 if self._failure is None:
                     self._file.write(block)
+                    self._see(block)
             except BaseException as error:
                 self._failure = error
             self._free.put(block)
@@ -144,8 +152,13 @@ class FileSink(DescriptorSink):
 class FileSource(DescriptorSource):
     """Reads a file ahead from a thread; meant for a worker, like `FileSink`."""
 
-    def __init__(self, descriptor: int, progress: Progress | None = None) -> None:
-        super().__init__(descriptor, progress)
+    def __init__(
+        self,
+        descriptor: int,
+        progress: Progress | None = None,
+        digest: Digest | None = None,
+    ) -> None:
+        super().__init__(descriptor, progress, digest)
         self._file = _File(descriptor, os.O_RDONLY)
         self._full: SimpleQueue[tuple[memoryview, int] | BaseException] = SimpleQueue()
         self._free: SimpleQueue[memoryview] = SimpleQueue()
@@ -175,5 +188,7 @@ class FileSource(DescriptorSource):
                 if not count:
                     self._file.close()
                 self._full.put((block, count))
+                if self._digest is not None:  # nobody but this thread writes to the block
+                    self._digest.update(block[:count])
         except BaseException as error:
             self._full.put(error)

@@ -9,6 +9,7 @@ import fcntl
 import mmap
 import os
 from contextlib import suppress
+from typing import Protocol
 
 from agebackup.errors import VerificationError
 from agebackup.system.progress import Progress
@@ -53,14 +54,29 @@ def new_block(size: int) -> memoryview:
     return memoryview(mmap.mmap(-1, size))
 
 
-class DescriptorSource:
-    """Reads a descriptor for pyrage; `count` is how many bytes it gave."""
+class Digest(Protocol):
+    """What `hashlib` makes: it sees every byte that passes, in order."""
 
-    def __init__(self, descriptor: int, progress: Progress | None = None) -> None:
+    def update(self, data: memoryview, /) -> None: ...
+
+
+class DescriptorSource:
+    """Reads a descriptor for pyrage; `count` is how many bytes it gave.
+
+    Once the end was reached, `digest` has seen all that was read.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        progress: Progress | None = None,
+        digest: Digest | None = None,
+    ) -> None:
         self.count = 0
         self.error: BaseException | None = None
         self._descriptor = descriptor
         self._progress = progress or Progress()
+        self._digest = digest
         self._block = new_block(_BLOCK)
         self._rest = self._block[:0]
 
@@ -81,19 +97,23 @@ class DescriptorSource:
         return data
 
     def _next(self) -> memoryview:
-        return self._block[: os.readv(self._descriptor, [self._block])]
+        block = self._block[: os.readv(self._descriptor, [self._block])]
+        if self._digest is not None:
+            self._digest.update(block)
+        return block
 
 
 class DescriptorSink:
     """Writes to a descriptor for pyrage; `count` is how many bytes it took.
 
-    What it took is certainly written only when `finish` has returned.
+    What it took is certainly written, and seen by `digest`, only when `finish` has returned.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, digest: Digest | None = None) -> None:
         self.count = 0
         self.error: BaseException | None = None
         self._descriptor = descriptor
+        self._digest = digest
         self._block = new_block(_BLOCK)
         self._filled = 0
 
@@ -131,8 +151,13 @@ class DescriptorSink:
 
     def _exchange(self, block: memoryview) -> memoryview:
         """Write the full `block`, or have it written; return one to fill."""
-        write_all(self._descriptor, block)
+        self._complete(block)
         return block
 
     def _complete(self, rest: memoryview) -> None:
         write_all(self._descriptor, rest)
+        self._see(rest)
+
+    def _see(self, block: memoryview) -> None:
+        if self._digest is not None:
+            self._digest.update(block)

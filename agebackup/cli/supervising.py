@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from agebackup import __version__
 from agebackup.cli import directories
+from agebackup.cli.books import run_ledger
 from agebackup.cli.console import Console
 from agebackup.cli.failures import translated
-from agebackup.cli.scope import known_ledger, now
+from agebackup.cli.scope import now
 from agebackup.errors import AgebackupError, FailedError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def reporting_to(app: str, to: Console) -> "Iterator[Post]":
     """Yield where runs of `app` are recorded; the ledger is open during the body."""
     from agebackup.operations.record import Post
 
-    ledger = known_ledger(to, make=True)
+    ledger, losses = run_ledger(app)
     with ledger or nullcontext():
         yield Post(
             ledger,
@@ -58,6 +59,7 @@ def reporting_to(app: str, to: Console) -> "Iterator[Post]":
             services=service_manager(to),
             proxies=proxies(to),
             host=platform.node(),
+            losses=losses,
             versions={"agebackup": __version__, "python": platform.python_version()},
         )
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Post:
-    """Where runs are recorded and told. `clock` gives the time, in UTC; `proxies` by scheme."""
+    """Where runs are recorded and told. `clock` gives the time, in UTC; `proxies` by scheme.
+
+    `losses` say what is lost where there is no ledger, or another one than there was.
+    """
 
     ledger: Ledger | None
     last_run: Path
@@ -37,6 +40,7 @@ class Post:
     services: ServiceManager = field(default_factory=ServiceManager)
     proxies: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
+    losses: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

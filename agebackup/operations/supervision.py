@@ -5,7 +5,7 @@ ledger, the log, last-run.json, the hooks or pruning is a warning, and the exit 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from agebackup.errors import BusyError, NotFoundError
@@ -15,6 +15,8 @@ from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
 from agebackup.model.watch import Hooks
+from agebackup.operations.bookkeeping import Bookkeeping
+from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
@@ -107,7 +109,8 @@ def _tried(charge: Charge, record: Recording, telling: Telling) -> CreateReport 
 
 def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
     record.tries += 1
-    site, locked = charge.site(), False
+    books, locked = Bookkeeping(record.ledger, record.post.losses), False
+    site = replace(charge.site(), books=books)
     try:
         with sole_run(site, charge.app, record.progress):
             locked = True
@@ -115,6 +118,7 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
                 return None
             record.begin(site.destination.key)
             telling.begin()
+            site = replace(site, books=Bookkeeping(record.ledger))
             before_create(charge.app, site, record)
             report = create(charge.order(), site, record.progress)
             if charge.profile and charge.profile.retention and not report.problems:

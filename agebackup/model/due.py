@@ -8,8 +8,8 @@ from agebackup.model.durations import span_text
 from agebackup.model.watch import Watch
 
 SHARE = 12
-"""A twelfth of the interval (2 h of a day) is what timers may be early, and what counts as "just
-made": the next regular call after that comes no later than `status` bears by default."""
+"""A twelfth of the interval (2 h of a day) counts as "just made": the next regular call after that
+comes no later than `status` bears by default."""
 LONGEST_WAIT = 3600.0
 """Seconds between two tries at most."""
 
@@ -54,9 +54,11 @@ def enabled(watch: Watch, own: float | None, shared: float | None) -> bool:
 def judge(beat: Rhythm, made: Iterable[datetime], now: datetime) -> Verdict:
     """Return whether another archive is due `now`, where archives were `made` at these moments.
 
-    It is, when waiting for the next call would make it late: a timer that fires a little early,
-    or later than the last one by chance, never skips its turn, and one that was missed is made up
-    for at the first call after. An archive from the future (the clock went back) counts as none.
+    A timer that fires about as often as the app is to be backed up never skips its turn, early or
+    late by chance, and what was missed is made up for at its first call. One that asks more often
+    gets its archive at the call nearest to the interval. Where nobody knows what calls, a call may
+    be a twelfth of the interval early. An archive from the future (the clock went back) counts as
+    none.
     """
     recent = min(beat.interval, beat.period or beat.interval) / SHARE
     ages = [(now - moment).total_seconds() for moment in made]
@@ -64,10 +66,17 @@ def judge(beat: Rhythm, made: Iterable[datetime], now: datetime) -> Verdict:
     if not past:
         return Verdict(due=True, why="the clock went back" if ages else "there is no archive yet")
     age = min(past)
-    lead = beat.interval / SHARE if beat.period is None else beat.period + beat.period / SHARE
-    least = max(recent, beat.interval - lead - beat.jitter)
     said = f"the last archive is {span_text(timedelta(seconds=age))} old"
-    return Verdict(due=age >= least, why=said)
+    return Verdict(due=age >= max(recent, beat.interval - _early(beat)), why=said)
+
+
+def _early(beat: Rhythm) -> float:
+    """Return by how many seconds a call may come before the interval is over and still count."""
+    if beat.period is None:
+        return beat.interval / SHARE + beat.jitter
+    if beat.period > beat.interval / 2:
+        return beat.interval
+    return beat.period / 2 + beat.jitter
 
 
 def next_wait(retry_after: float, tries: int) -> float:

@@ -95,12 +95,14 @@ class Recording:
         if isinstance(error, AgebackupError):
             details = "; ".join(shortened(error.details))
             code, message = error.code, " ".join(filter(None, (error.message, details)))
+        for loss in self.post.losses:
+            self.warn(loss)
         outcome: RunOutcome = "stopped" if isinstance(error, StoppedError) else "failed"
         self._end(outcome, code, message)
         self._tell(telling, "", ())
 
     def _end_dead(self, ledger: Ledger) -> None:
-        for one in ledger.runs(self.run.app):
+        for one in ledger.runs(self.run.app, limit=100):
             if one.outcome == "running" and one.id != self.run.id:
                 ended = cut_off(one)
                 ledger.put(ended)
@@ -109,8 +111,6 @@ class Recording:
                 self.warn(f"The run that began at {stamp(one.begun)} never ended. {ended.message}")
 
     def _end(self, outcome: RunOutcome, code: int, message: str) -> None:
-        if self.post.ledger is None:
-            self.warnings.append("The ledger cannot be used, and does not know of this run.")
         self._amend(
             outcome=outcome,
             exit_code=code,

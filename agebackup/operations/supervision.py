@@ -16,7 +16,6 @@ from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
 from agebackup.model.watch import Hooks
 from agebackup.operations.bookkeeping import Bookkeeping
-from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
@@ -118,7 +117,6 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
                 return None
             record.begin(site.destination.key)
             telling.begin()
-            site = replace(site, books=Bookkeeping(record.ledger))
             before_create(charge.app, site, record)
             report = create(charge.order(), site, record.progress)
             if charge.profile and charge.profile.retention and not report.problems:

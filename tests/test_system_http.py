@@ -4,89 +4,12 @@ import http.server
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from web import SECRET, answering, listening, server
 
 from agebackup.system.http import Ping, ping
-
-SECRET = "5f1d-very-secret-4e0a"
-
-
-@dataclass
-class Served:
-    """A server on this machine, and what it was asked."""
-
-    address: str
-    seen: list[tuple[str, str, bytes]] = field(default_factory=list)
-
-
-@contextmanager
-def server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[Served]:
-    """Serve until the body ends; `answer` sends the answer."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            served.seen.append((self.command, self.path, body))
-            answer(self)
-
-        do_GET = do_POST
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.daemon_threads = True
-        served = Served(f"http://127.0.0.1:{httpd.server_port}/{SECRET}")
-        thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield served
-        finally:
-            httpd.shutdown()
-            thread.join()
-
-
-def answering(code: int, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-
-    return answer
-
-
-@contextmanager
-def listening(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Accept one connection after the other and let `talk` have it; yield the address."""
-    done = threading.Event()
-
-    def serve() -> None:
-        while not done.is_set():
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            kept.append(connection)
-            talk(connection)
-
-    kept: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.02)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}"
-        finally:
-            done.set()
-            thread.join()
-            for connection in kept:
-                connection.close()
 
 
 def test_a_ping_is_heard() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STEP = 0.2
 """Seconds between two looks for new lines."""
-_TOLD = {"time", "event", "app", "message"}
+_TOLD = {"time", "event", "app", "message", "run"}
 _WORDS = {
     "run-retried": "to be tried again",
     "run-skipped": "left to another run",
@@ -131,7 +131,7 @@ def _ended(event: dict[str, Any]) -> str:
         with suppress(TypeError, ValueError):
             said += f", {int(event['size']):,} bytes"
     if event.get("message"):
-        said += f": {event['message']}"
+        said += f": {str(event['message']).rstrip('.')}"
     with suppress(TypeError, ValueError, KeyError):
         said += f", {float(event['seconds']):.1f} s"
     warnings = event.get("warnings")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from agebackup.operations.supervision import Supervised
 
 
+_WORDS = {"not-enabled": "not enabled", "not-due": "not due", "at-work": "not needed"}
+
+
 @dataclass(frozen=True)
 class _Call:
     """What was asked for, and the periods of the installed timers by app ("": one for all)."""
@@ -77,10 +80,13 @@ def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
 
 def _timers(to: Console) -> Mapping[str, float]:
     from agebackup.cli.directories import schedule_file
-    from agebackup.scheduling import installed
 
     try:
+        from agebackup.scheduling import installed
+
         return {app: timer.seconds for app, timer in installed(schedule_file()).items()}
+    except ImportError:
+        return {}
     except AgebackupError as error:
         to.output.warn(f"Which timers are installed is not known: {error.message}")
         return {}
@@ -91,12 +97,12 @@ def _one(profile: "Profile", call: _Call) -> tuple[int, dict[str, Any]]:
 
     own, shared = call.timers.get(profile.name), call.timers.get("")
     if not enabled(profile.watch, own, shared) and not (call.named and call.at_once):
-        return _left(profile, call, "not-enabled", "not enabled")
+        return _left(profile, call, "not-enabled", "neither enabled = true nor an installed timer")
     beat = rhythm(profile.watch, own, shared)
     with reporting_to(profile.name, call.to) as post:
         verdict = _verdict(profile, beat, post)
     if not verdict.due and not call.at_once:
-        return _left(profile, call, "not-due", f"not due: {verdict.why}")
+        return _left(profile, call, "not-due", verdict.why)
     if not call.at_once:
         _jitter(profile, call)
     with reporting_to(profile.name, call.to) as post:
@@ -162,7 +168,7 @@ def _require_alive(profile: "Profile", call: _Call, beat: "Rhythm", post: "Post"
 
 def _left(profile: "Profile", call: _Call, status: str, why: str) -> tuple[int, dict[str, Any]]:
     """Say why nothing was done for an app; the log keeps it where somebody asked for the app."""
-    call.to.output.say(f"{profile.name}: {why}.")
+    call.to.output.say(f"{profile.name}: {_WORDS[status]}: {why}.")
     if status != "not-enabled" or call.named:
         journal(call.to).event("not-run", profile.name, status=status, message=why)
     return 0, {"app": profile.name, "status": status, "why": why}

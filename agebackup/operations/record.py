@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from agebackup.errors import INCOMPLETE, AgebackupError, StoppedError, shortened
 from agebackup.ledger import Ledger, LedgerError
+from agebackup.model.durations import span_text
 from agebackup.model.lastrun import LastRun, Pruning, Success, cut_off, stamp, success_in
 from agebackup.model.records import Kind, RunOutcome, RunRecord
 from agebackup.model.redaction import redacted
@@ -71,8 +72,10 @@ class Recording:
         if phase != self.run.phase and self._begun and current_thread() is main_thread():
             self._amend(phase=phase)
 
-    def waiting(self, error: AgebackupError) -> None:
-        """Note why another try is needed."""
+    def waiting(self, error: AgebackupError, seconds: float) -> None:
+        """Say and note why another try is needed, after so many `seconds`."""
+        span = span_text(timedelta(seconds=seconds))
+        self._said(f"{error.message} Another try follows in {span}.")
         self.post.services.status(f"{self.run.app}: waiting to try again")
         fields = {"message": error.message, "exit": error.code, "run": self.run.id}
         self._journal("run-retried", **fields)

@@ -6,11 +6,9 @@ ledger, the log, last-run.json, the hooks or pruning is a warning, and the exit 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from agebackup.errors import BusyError, NotFoundError
 from agebackup.ledger import Ledger
-from agebackup.model.durations import span_text
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
@@ -99,9 +97,7 @@ def _tried(charge: Charge, record: Recording, telling: Telling) -> CreateReport 
         try:
             return _once(charge, record, telling)
         except (BusyError, NotFoundError) as error:
-            span = span_text(timedelta(seconds=seconds))
-            record.progress.warn(f"{error.message} Another try follows in {span}.")
-            record.waiting(error)
+            record.waiting(error, seconds)
             wait(seconds, record.progress)
     return _once(charge, record, telling)
 

@@ -11,7 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agebackup.destinations.listing import open_entry, read_entries, remove_entry
 from agebackup.errors import FailedError, NotFoundError, RefusedError
+from agebackup.model.inventory import FolderEntry
 from agebackup.model.names import printable
 from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
 from agebackup.system.claims import Claims
@@ -43,6 +45,18 @@ class Folder:
         """What the ledger calls this folder: its real path, one for every name it has."""
         return os.path.realpath(self.path)
 
+    def entries(self) -> tuple[FolderEntry, ...]:
+        """Return every name here; raises as `listing.read_entries`."""
+        return read_entries(self.path)
+
+    def open(self, entry: FolderEntry) -> int:
+        """Return a descriptor that reads the file `entry`; raises as `listing.open_entry`."""
+        return open_entry(self.path, entry)
+
+    def remove(self, entry: FolderEntry) -> None:
+        """Remove the file `entry` durably; raises as `listing.remove_entry`."""
+        remove_entry(self.path, entry)
+
     def published_name(self, archive_name: str) -> str:
         """Return the file name that an archive called `archive_name` gets here."""
         return self.file_name or archive_name
@@ -60,6 +74,16 @@ class Folder:
             if not os.path.lexists(self.path / RECOVERY_NOTE):
                 text = recovery_note().encode()
                 write_durably(self.path / RECOVERY_NOTE, text, claims, replace=False)
+
+
+def listed_folder(to: str) -> Folder:
+    """Return the folder of archives that `to` means, a FILE.age's parent; makes nothing.
+
+    Whether it is there shows when it is read.
+    """
+    path = Path(os.path.abspath(to))
+    free_name = to.endswith(".age") and not path.is_dir()
+    return Folder(path.parent if free_name else path)
 
 
 def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:

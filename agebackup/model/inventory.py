@@ -5,12 +5,15 @@ with its reason, never selected and never pruned.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
+from agebackup.model.retention import Grade
 
+FUTURE = timedelta(hours=1)
+"""How far ahead of the clock an archive's time may be: machines differ a little."""
 OtherKind = Literal["conflict", "evicted", "temporary", "foreign", "unparseable", "future", "link"]
 """conflict copy; known to the cloud but not downloaded; a half-written file of agebackup's; not an
 archive; nearly an archive's name; an archive from the future; no regular file."""
@@ -71,3 +74,18 @@ class Inventory:
     def of(self, app: str) -> tuple[Held, ...]:
         """Return the archives of `app`, newest first."""
         return tuple(held for held in self.archives if held.name.app == app)
+
+
+def is_future(time: datetime, now: datetime) -> bool:
+    """Return whether an archive of `time` claims to be from the future."""
+    return time > now + FUTURE
+
+
+def grade(held: Held) -> Grade:
+    """Return how far the archive can be relied upon, by what is known without opening it."""
+    record, size = held.record, held.entry.size
+    if size == 0 or (record is not None and (record.bad or record.size not in (None, size))):
+        return "bad"
+    if record is None or not record.complete:
+        return "unproved"
+    return "good" if record.proved or record.check in ("verify", "restore") else "unproved"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agebackup.errors import AgebackupError
+from agebackup.errors import AgebackupError, StoppedError
 from agebackup.model.command import Command
 from agebackup.model.healthcheck import Signal, ping_address, ping_body
 from agebackup.model.lastrun import LastRun
@@ -14,9 +14,9 @@ from agebackup.system.notify import desktop_command
 from agebackup.system.process import tell_command
 from agebackup.system.progress import Progress
 
-START_SECONDS, PING_SECONDS = 4.0, 5.0
+START_SECONDS, PING_SECONDS = 3.0, 4.0
 DESKTOP_SECONDS = 3.0
-STOPPED_SECONDS = 8.0
+STOPPED_SECONDS = 5.0
 """What a hook gets at most after a stop: launchd kills 20 seconds after its SIGTERM."""
 
 
@@ -70,6 +70,8 @@ class Telling:
         said = last.text() if name != "desktop" else b""
         try:
             tell_command(command.argv, said, seconds=seconds, progress=progress, cwd=self.directory)
+        except StoppedError:
+            return f"The hook {name} was cut off, because a stop was asked for."
         except (AgebackupError, OSError) as error:
             return f"The hook {name} failed: {getattr(error, 'message', None) or error}"
         return ""

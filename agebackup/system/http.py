@@ -13,7 +13,7 @@ from agebackup.system.clock import Deadline, pause
 from agebackup.system.process import Worker
 from agebackup.system.progress import Progress, Stop
 
-_ATTEMPT_SECONDS = 4.0
+_ATTEMPT_SECONDS = 3.0
 _BETWEEN_ATTEMPTS = 0.3
 _ATTEMPTS = 3
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from faultsweep.evidence import Content, content_of, recovered
 
 from agebackup.model.names import ArchiveName
-from agebackup.model.retention import Candidate, Policy, plan
+from agebackup.model.retaining import plan
+from agebackup.model.retention import Candidate, Policy
 from nights.machine import Machine
 
 POLICY = Policy(last=3, daily=7, weekly=4, monthly=12, yearly=-1, manual=4)

@@ -1,0 +1,90 @@
+"""Decide which archives a policy keeps, from their names alone: the same names, the same plan.
+
+The semantics are those of restic's `forget` (its documentation, "Removing snapshots according to
+a policy"): of each bucket the newest archive stays; only buckets that hold an archive are counted;
+while a tier has counts left, the oldest archive of all stays too; `within` is measured from the
+newest archive, not from the clock.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from agebackup.model.buckets import TIERS, Bucket, count_of
+from agebackup.model.inventory import is_future
+from agebackup.model.retention import Candidate, Decision, Plan, Policy
+
+NOT_KEPT = ("no rule keeps it",)
+NEWEST = "the newest"
+
+
+def plan(candidates: Iterable[Candidate], policy: Policy, now: datetime) -> Plan:
+    """Return what becomes of each of `candidates`, archives of one app in one destination.
+
+    Bad ones and those from the future are set aside: they neither count nor go. Good ones are
+    decided as if there were no unproved ones, and these among themselves, so that an archive nobody
+    has looked at never displaces one that is known to be good. The newest of each always stays.
+    """
+    ordered = sorted(candidates, key=lambda one: (one.name.time, str(one.name)), reverse=True)
+    aside = {one: reason for one in ordered if (reason := _aside(one, now))}
+    reasons: dict[Candidate, list[str]] = defaultdict(list)
+    for grade in ("good", "unproved"):
+        among = [one for one in ordered if one.grade == grade and one not in aside]
+        for candidate, reason in _kept(among, policy):
+            reasons[candidate].append(reason)
+    counted = [one for one in ordered if one not in aside]
+    return Plan(
+        kept=tuple(Decision(one, tuple(reasons[one])) for one in counted if one in reasons),
+        pruned=tuple(Decision(one, NOT_KEPT) for one in counted if one not in reasons),
+        aside=tuple(Decision(one, (reason,)) for one, reason in aside.items()),
+    )
+
+
+def _aside(candidate: Candidate, now: datetime) -> str | None:
+    if candidate.grade == "bad":
+        return "it is damaged"
+    return "its time has not come yet" if is_future(candidate.name.time, now) else None
+
+
+def _kept(newest_first: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
+    """Yield each candidate that stays with a reason, several times where there are several."""
+    for candidate in newest_first[:1]:
+        yield candidate, NEWEST
+    for candidate in newest_first:
+        if candidate.kept:
+            yield candidate, "kept by hand"
+        if candidate.tag and candidate.tag in policy.tags:
+            yield candidate, f"tag {candidate.tag}"
+    manual = [one for one in newest_first if one.name.manual]
+    wanted = len(manual) if policy.manual is None or policy.manual < 0 else policy.manual
+    for candidate in manual[:wanted]:
+        yield candidate, "manual"
+    yield from _by_age([one for one in newest_first if not one.name.manual], policy)
+
+
+def _by_age(newest_first: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
+    last = len(newest_first) if policy.last < 0 else policy.last
+    for candidate in newest_first[:last]:
+        yield candidate, "last"
+    if policy.within is not None and newest_first:
+        beginning = newest_first[0].name.time - policy.within
+        for candidate in newest_first:
+            if candidate.name.time > beginning:
+                yield candidate, "within"
+    for tier in TIERS:
+        yield from _tier(newest_first, policy, tier)
+
+
+def _tier(
+    newest_first: Sequence[Candidate], policy: Policy, tier: str
+) -> Iterator[tuple[Candidate, str]]:
+    left, previous = count_of(policy, tier), None
+    for candidate in newest_first:
+        if left == 0:
+            return
+        bucket: Bucket = TIERS[tier](candidate.name.time.astimezone(policy.timezone))
+        if bucket != previous:
+            yield candidate, tier
+            previous, left = bucket, left - 1
+        elif candidate is newest_first[-1]:
+            yield candidate, f"{tier} (the oldest)"

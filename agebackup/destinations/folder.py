@@ -49,6 +49,13 @@ class Folder:
         """Return every name here; raises as `listing.read_entries`."""
         return read_entries(self.path)
 
+    def has(self, name: str) -> bool:
+        """Return whether a regular file called `name` lies here now."""
+        try:
+            return stat.S_ISREG(os.lstat(self.path / name).st_mode)
+        except OSError:
+            return False
+
     def open(self, entry: FolderEntry) -> int:
         """Return a descriptor that reads the file `entry`; raises as `listing.open_entry`."""
         return open_entry(self.path, entry)

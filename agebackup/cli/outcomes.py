@@ -12,12 +12,15 @@ Work = Callable[[], tuple[int, dict[str, Any]]]
 
 
 class Outcomes:
-    """Collects what became of each item, and tells each failure as it happens."""
+    """Collects what became of each item, and tells each failure as it happens.
+
+    `results` are the JSON fields of each, its exit code and its status among them.
+    """
 
     def __init__(self, to: Console) -> None:
         self._to = to
         self._codes: list[int] = []
-        self._results: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
         self._failures: list[AgebackupError] = []
 
     def add(self, name: str, work: Work) -> bool:
@@ -37,14 +40,14 @@ class Outcomes:
                 self._to.output.failure(error)
             self._to.output.show_cause(error)
         self._codes.append(code)
-        self._results.append({"exit": code, **fields})
+        self.results.append({"exit": code, **fields})
         return code <= 128
 
     def report(self) -> int:
         """Write the JSON object, if one is wanted, and return the exit code that counts."""
         code = worst(self._codes)
         if self._to.settings.json:
-            fields: dict[str, Any] = {"exit": code, "results": self._results}
+            fields: dict[str, Any] = {"exit": code, "results": self.results}
             if self._failures:
                 fields["error"] = described(min(self._failures, key=lambda one: one.code != code))
             status = {0: "ok", INCOMPLETE: "incomplete"}.get(code, "failed")

@@ -63,6 +63,8 @@ def command(apps: tuple[str, ...], *, at_once: bool) -> int:
     for profile in profiles:
         if not outcomes.add(profile.name, partial(_one, profile, call)):
             break
+    if all(one["status"] == "not-enabled" for one in outcomes.results):
+        to.output.say("No app is backed up unattended: agebackup schedule install, or set enabled.")
     code = outcomes.report()
     services.stopping()
     return code

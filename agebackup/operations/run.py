@@ -11,21 +11,20 @@ from agebackup.model.lastrun import published_in
 from agebackup.model.records import RunRecord
 
 LOOKED_AT = 200
-"""How many runs back an archive is looked for; beyond, last-run.json knows the last success."""
+"""How many runs back an archive is looked for; an app without one among so many is due."""
 
 
 def due(app: str, beat: Rhythm, ledger: Ledger | None, last_run: Path, now: datetime) -> Verdict:
     """Return whether `app` is due, from the ledger's runs and from its last-run.json.
 
-    What was taken by hand does not count: it does not take the place of a regular archive. Where
-    neither knows anything the app is due.
+    What was taken by hand does not count: it does not take the place of a regular archive. The file
+    is asked where the ledger knows of no run. Where neither knows anything the app is due.
     """
+    known = _runs(app, ledger)
     made = [
-        run.begun
-        for run in _runs(app, ledger)
-        if run.kind == "auto" and run.outcome in ("ok", "incomplete")
+        run.begun for run in known if run.kind == "auto" and run.outcome in ("ok", "incomplete")
     ]
-    return judge(beat, made or _remembered(last_run), now)
+    return judge(beat, made if known else _remembered(last_run), now)
 
 
 def require_alive(app: str, beat: Rhythm, ledger: Ledger | None, now: datetime) -> None:

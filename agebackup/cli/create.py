@@ -126,13 +126,14 @@ def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, 
 
 
 def created_fields(done: "Supervised") -> dict[str, Any]:
-    """Return what `--json` says of a run that published."""
+    """Return what `--json` says of a run that published: all of its report but ledger rows."""
     import msgspec
 
     report = done.report
+    fields = msgspec.to_builtins(report)
     return {
         "status": "incomplete" if report.problems else "ok",
-        **msgspec.to_builtins(report),
+        **{name: fields[name] for name in fields if name not in ("record", "before")},
         "warnings": [*report.warnings, *done.warnings],
         "run": done.run,
         "pruning": msgspec.to_builtins(done.pruning),

@@ -85,6 +85,10 @@ class Recording:
         self.warnings.append(redacted(text))
         self._said(text)
 
+    def note(self, event: str, **fields: Any) -> None:
+        """Write an event of this run into the log."""
+        self._journal(event, run=self.run.id, **fields)
+
     def published(self, report: CreateReport, telling: "Telling") -> None:
         """End the run, which published an archive."""
         code = INCOMPLETE if report.problems else 0

@@ -115,7 +115,7 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
             telling.begin()
             before_create(charge.app, site, record)
             report = create(charge.order(), site, record.progress)
-            if charge.profile and charge.profile.retention and not report.problems:
+            if charge.profile is not None:
                 record.pruning = prune_after(charge.profile, site, report, record)
             return report
     except BusyError as error:

@@ -1,16 +1,84 @@
-"""What belongs around `create` within an app's lock: unfinished things before, pruning after."""
+"""What belongs around `create` within an app's lock: unfinished things before, pruning after.
 
+Whatever goes wrong here is a warning: the archive is what counts.
+"""
+
+import os
+from datetime import datetime
+
+from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable
+from agebackup.ledger import LedgerError
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
+from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.order import Site
+from agebackup.operations.prune import PruneOrder, prune
 from agebackup.operations.record import Recording
+from agebackup.operations.removal import finish_deletions
 
 
 def before_create(app: str, site: Site, record: Recording) -> None:
-    """End what earlier runs left unfinished; what cannot be ended now is a warning."""
+    """End the deletions that an earlier run had decided and could not finish."""
+    folder, ledger = site.destination, record.ledger
+    if ledger is None or folder.file_name or folder.absent:
+        return
+    try:
+        names = finish_deletions(app, folder, ledger, record.post.clock(), record.progress)
+    except StoppedError:
+        raise
+    except (AgebackupError, OSError) as error:
+        record.warn(f"An earlier deletion is still not finished: {_reason(error)}")
+        return
+    for name in names:
+        record.note("pruned", archive=name, message="an earlier run had decided so")
 
 
 def prune_after(profile: Profile, site: Site, report: CreateReport, record: Recording) -> Pruning:
-    """Prune by the app's policy; whatever goes wrong is a warning."""
-    return Pruning()
+    """Prune by the app's policy, after a complete archive went to the declared destination.
+
+    Elsewhere, where `--to` led, nothing is ever pruned: the policy speaks of the declared place.
+    """
+    folder, ledger, policy = site.destination, record.ledger, profile.retention
+    declared = os.path.realpath(profile.destination) if profile.destination else None
+    if policy is None or report.problems or folder.file_name or folder.key != declared:
+        return Pruning()
+    if ledger is None:
+        message = "Nothing was pruned, because the ledger cannot be used."
+        record.warn(message)
+        return Pruning("failed", message=message)
+    now, status, message = record.post.clock(), "done", ""
+    order = PruneOrder(profile.name, policy, now, held_back=_held_back(profile, report, record))
+    try:
+        prune(order, folder, ledger, record.progress)
+    except RefusedError as error:
+        status = "held" if order.held_back else "refused"
+        message = f"{error.message} {error.hint}"
+    except StoppedError:
+        status, message = "failed", "Pruning was cut short; the next run goes on with it."
+    except (AgebackupError, OSError) as error:
+        status, message = "failed", f"Pruning failed: {_reason(error)}"
+    if message:
+        record.warn(message)
+    gone = _gone(profile.name, folder.key, now, record)
+    for one in gone:
+        record.note("pruned", archive=one.name, message=one.deleted_why)
+    return Pruning(status, tuple(one.name for one in gone), message)
+
+
+def _gone(app: str, destination: str, now: datetime, record: Recording) -> list[ArchiveRecord]:
+    """Return what went with the pruning of this very moment, oldest first."""
+    try:
+        rows = record.ledger.archives(app, destination=destination, deleted=True)  # type: ignore[union-attr]
+    except LedgerError:
+        return []
+    return [row for row in reversed(rows) if row.deleted == now and not row.pending]
+
+
+def _held_back(profile: Profile, report: CreateReport, record: Recording) -> str:
+    """Return why nothing may be pruned now, "" for no reason."""
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "message", None) or printable(str(error))

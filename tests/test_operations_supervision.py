@@ -1,0 +1,283 @@
+"""A supervised run: recorded as it was, followed by pruning, and never failed by either."""
+
+import json
+import sqlite3
+import subprocess
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import Keys, World
+from nights import declare, events, keeping, last_run, script, told
+from sample_app import SampleApp, command
+
+from agebackup.errors import FailedError
+from agebackup.ledger import open_ledger
+from agebackup.model.lastrun import Success, published_in, success_in
+from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.watch import Hooks
+from agebackup.operations.hooks import Telling
+from agebackup.operations.journal import Journal
+from agebackup.operations.record import Post, Recording
+from agebackup.system.claims import Claims
+from agebackup.system.progress import Progress
+
+COUNT = "retention = {count = 2}\n"
+
+
+def runs(world: World, app: str = "notes") -> tuple[RunRecord, ...]:
+    with open_ledger(world.state / "ledger.db", make=False) as ledger:
+        return ledger.runs(app)
+
+
+def rows(world: World, app: str = "notes") -> tuple[ArchiveRecord, ...]:
+    with open_ledger(world.state / "ledger.db", make=False) as ledger:
+        return ledger.archives(app, deleted=True)
+
+
+def archives(out: Path) -> set[str]:
+    return {path.name for path in out.glob("*.age")}
+
+
+def test_a_run_is_recorded(world: World, app: SampleApp, keys: Keys) -> None:
+    """The ledger and last-run.json agree on when, how long, what came out, and by what versions."""
+    out = declare(world, app, keys)
+    before = datetime.now(UTC)
+    assert world.run("create", "notes", "--manual").code == 0
+    (run,) = runs(world)
+    assert (run.app, run.kind, run.outcome, run.exit_code) == ("notes", "manual", "ok", 0)
+    assert run.ended is not None and before <= run.begun <= run.ended <= datetime.now(UTC)
+    assert {run.archive} == archives(out) and run.size == (out / run.archive).stat().st_size
+    assert run.destination == str(out) and run.phase == "proving"
+    assert run.versions["agebackup"] and run.versions["python"]
+    report = last_run(world)
+    assert report["run"] == run.id and report["kind"] == "manual"
+    assert report["seconds"] == run.seconds and report["archive"] == run.archive
+    file = world.state / "apps" / "notes.last-run.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_ad_hoc_run_is_recorded_too(world: World, app: SampleApp, keys: Keys) -> None:
+    """Flags alone leave the same traces, a failure before the archive as well."""
+    words = ("create", "--db", app.ledger, "--to", "out", "-r")
+    assert world.run(*words, keys.recipient).code == 10
+    (world.directory / "out").mkdir()
+    assert world.run(*words, keys.recipient).code == 0
+    assert world.run(*words, "age1nonsense").code == 2
+    assert [run.exit_code for run in runs(world, "ledger")] == [2, 0, 10]
+    assert last_run(world, "ledger")["last_success"]["archive"] == runs(world, "ledger")[1].archive
+
+
+def test_a_dry_run_leaves_no_trace(world: World, app: SampleApp, keys: Keys) -> None:
+    """Who only asks what would be done has not run anything."""
+    declare(world, app, keys)
+    assert world.run("create", "notes", "--dry-run").code == 0
+    assert not events(world) and not (world.state / "ledger.db").exists()
+
+
+def test_the_last_success_stays(world: World, app: SampleApp, keys: Keys) -> None:
+    """Failures do not make last-run.json forget the last success, nor does a damaged file fail."""
+    declare(world, app, keys)
+    assert world.run("create", "notes").code == 0
+    success = last_run(world)["last_success"]
+    for _ in range(2):
+        assert world.run("create", "notes", "--to", "/nowhere/at/all").code == 10
+        assert last_run(world)["last_success"] == success
+    (world.state / "apps" / "notes.last-run.json").write_bytes(b"\xff[" * 10_000)
+    assert world.run("create", "notes", "--to", "/nowhere/at/all").code == 10
+    assert last_run(world)["last_success"] is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[", b"null", b"[]", b'{"last_success": 1}', b'{"last_success": {"time": []}}', b"\xff"],
+)
+def test_what_is_no_last_run(content: bytes) -> None:
+    """Whatever another program made of the file, it tells of no success and raises nothing."""
+    assert success_in(content) is None and published_in(content) is None
+
+
+def test_what_a_last_run_tells() -> None:
+    """The last success is read back; an incomplete archive counts as published."""
+    then, later = "2026-11-21T03:00:00Z", "2026-11-22T03:00:00Z"
+    fields = {"outcome": "incomplete", "begun": later, "last_success": {"time": then}}
+    content = json.dumps(fields).encode()
+    assert success_in(content) == Success(datetime(2026, 11, 21, 3, tzinfo=UTC), "")
+    assert published_in(content) == datetime(2026, 11, 22, 3, tzinfo=UTC)
+
+
+def test_pruned_after_success(world: World, app: SampleApp, keys: Keys) -> None:
+    """After each success the policy is followed: said, logged with the reason, in the report."""
+    out = declare(world, app, keys, COUNT)
+    for _ in range(2):
+        assert world.run("create", "notes").code == 0
+    first = archives(out)
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "pruned: 1" in outcome.err
+    (gone,) = first - archives(out)
+    assert gone in outcome.err and len(archives(out)) == 2
+    report = last_run(world)["pruning"]
+    assert report == {"status": "done", "pruned": [gone], "message": ""}
+    (event,) = [one for one in events(world) if one["event"] == "pruned"]
+    assert event["archive"] == gone and "last 2" in event["message"]
+    content = json.loads(world.run("create", "notes", "--json").out)["results"][0]
+    assert content["pruning"]["status"] == "done" and len(content["pruning"]["pruned"]) == 1
+
+
+def test_never_pruned_after_a_failure(world: World, app: SampleApp, keys: Keys) -> None:
+    """A failed or incomplete run prunes nothing, whatever the policy says by now."""
+    out = declare(world, app, keys)
+    for _ in range(3):
+        assert world.run("create", "notes").code == 0
+    finish = script(world, "finish", "raise SystemExit(9)")
+    world.config.write_text(world.config.read_text() + f"{COUNT}finish = {finish}\n")
+    assert world.run("create", "notes").code == 3
+    assert len(archives(out)) == 4 and last_run(world)["pruning"]["status"] == "none"
+    app.ledger.write_bytes(b"no database")
+    assert world.run("create", "notes").code == 1
+    assert len(archives(out)) == 4 and not [one for one in rows(world) if one.deleted]
+
+
+def test_pruned_only_where_it_was_declared(world: World, app: SampleApp, keys: Keys) -> None:
+    """A folder that --to names for once is not pruned, nor what an ad hoc run left in any."""
+    out = declare(world, app, keys, COUNT)
+    other = world.directory / "usb"
+    other.mkdir()
+    for _ in range(4):
+        assert world.run("create", "notes", "--to", other).code == 0
+    words = ("--db", app.ledger, "--app", "notes", "--to", out, "-r", keys.recipient)
+    for _ in range(4):
+        assert world.run("create", *words).code == 0
+    assert len(archives(other)) == len(archives(out)) == 4
+    link = world.directory / "link"
+    link.symlink_to(out)
+    assert world.run("create", "notes", "--to", link).code == 0
+    assert len(archives(out)) == 2
+
+
+def test_a_refused_prune_is_loud(world: World, app: SampleApp, keys: Keys) -> None:
+    """Where more would go than max_prune allows, none does; the backup counts, and all are told."""
+    hook = f"[apps.notes.hooks]\non_success = {keeping(world, 'good')}"
+    out = declare(world, app, keys, f"retention = {{count = 1, max_prune = 1}}\n{hook}")
+    assert world.run("create", "notes").code == 0
+    with open_ledger(world.state / "ledger.db", make=False) as ledger:
+        (row,) = ledger.archives("notes")
+        for number in range(3):
+            name = row.name.replace(row.id, f"0000000{number}")
+            (out / name).write_bytes((out / row.name).read_bytes())
+            ledger.put(replace(row, name=name, file_name=name, id=f"0000000{number}"))
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "more than 1" in outcome.err and len(archives(out)) == 5
+    report = told(world, "good")
+    assert report is not None and report["pruning"]["status"] == "refused"
+    assert "more than 1" in report["pruning"]["message"]
+    assert any("more than 1" in warning for warning in report["warnings"])
+    assert "more than 1" in world.run("log").out
+
+
+def test_a_deletion_is_finished(world: World, app: SampleApp, keys: Keys) -> None:
+    """What a killed run had decided to delete goes at the beginning of the next one."""
+    out = declare(world, app, keys, "retention = {count = 9}\n")
+    for _ in range(2):
+        assert world.run("create", "notes").code == 0
+    with open_ledger(world.state / "ledger.db", make=False) as ledger:
+        row = ledger.archives("notes")[-1]
+        ledger.amend(row, deleted=datetime.now(UTC), deleted_why="pruned: x", pending="delete")
+    assert world.run("create", "notes").code == 0
+    assert row.name not in archives(out) and len(archives(out)) == 2
+    assert not [one for one in rows(world) if one.pending]
+
+
+@pytest.mark.linux
+def test_a_folder_that_keeps_its_files(world: World, app: SampleApp, keys: Keys) -> None:
+    """A prune that the folder refuses is a warning; the archive is there, and the exit code 0."""
+    out = declare(world, app, keys, COUNT)
+    for _ in range(2):
+        assert world.run("create", "notes").code == 0
+    tracer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=unlink,unlinkat"]
+    tracer += ["-e", "inject=unlink,unlinkat:error=EACCES", "-P", str(out)]
+    done = subprocess.run(
+        [*tracer, *command(), "create", "notes"],
+        cwd=world.directory,
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Pruning failed" in done.stderr and len(archives(out)) == 3
+    assert last_run(world)["pruning"]["status"] == "failed"
+    assert world.run("create", "notes").code == 0
+    assert len(archives(out)) == 2
+
+
+def test_a_locked_ledger(tmp_path: Path) -> None:
+    """A ledger that somebody holds is given up after one wait, with one warning."""
+    warned: list[str] = []
+
+    class Listening(Progress):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    with open_ledger(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
+        clock = partial(datetime.now, UTC)
+        post = Post(ledger, tmp_path / "x.json", Journal(None, clock), Claims(tmp_path), clock)
+        record = Recording("notes", "auto", post, Listening())
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            record.begin("/out")
+            record.progress.phase("proving")
+            record.failed(FailedError("No room."), Telling(Hooks(), record.run.id))
+    assert len(warned) == 1 and "ledger" in warned[0]
+    report = json.loads((tmp_path / "x.json").read_text())
+    assert (report["outcome"], report["message"], report["phase"]) == (
+        "failed",
+        "No room.",
+        "proving",
+    )
+    assert report["warnings"] == warned
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "newer"])
+def test_an_impossible_ledger(world: World, app: SampleApp, keys: Keys, kind: str) -> None:
+    """Without a ledger the archive is made, last-run.json and the log say what is lost."""
+    out = declare(world, app, keys, COUNT)
+    world.state.mkdir(parents=True)
+    file = world.state / "ledger.db"
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "link":
+        file.symlink_to(world.directory / "elsewhere")
+    else:
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "ledger" in outcome.err, outcome.err
+    assert len(archives(out)) == 1 and not (world.directory / "elsewhere").exists()
+    assert any("ledger" in one for one in last_run(world)["warnings"])
+    assert events(world)[-1]["outcome"] == "ok"
+    assert world.run("create", "notes", "--to", "/nowhere").code == 10
+
+
+def test_an_impossible_last_run(world: World, app: SampleApp, keys: Keys) -> None:
+    """Where last-run.json cannot be written the archive is made all the same, with a warning."""
+    out = declare(world, app, keys)
+    (world.state / "apps" / "notes.last-run.json").mkdir(parents=True)
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "last-run.json" in outcome.err
+    assert len(archives(out)) == 1 and runs(world)[0].outcome == "ok"
+
+
+def test_messages_fit_a_person(world: World, app: SampleApp, keys: Keys) -> None:
+    """A failure with many findings is kept with the first of them, not with all."""
+    (world.directory / "out").mkdir()
+    outcome = world.run(
+        *("create", "--db", app.ledger, "--attachments", app.blobs, "--to", "out"),
+        *("-r", keys.recipient, "--referenced-by", "ledger: SELECT 'gone-' || id FROM entries"),
+    )
+    assert outcome.code == 1
+    (run,) = runs(world, "ledger")
+    assert "gone-1" in run.message and "more" in run.message and len(run.message) < 3000

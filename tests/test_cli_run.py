@@ -270,6 +270,9 @@ def test_a_broken_configuration_is_loud(world: World, app: SampleApp, keys: Keys
     assert last_run(world, "one")["last_success"] == success
     assert "cannot-run" in [one["event"] for one in events(world)]
     assert json.loads(world.run("run", "--json").out)["error"]["message"]
+    last = last_run(world, "two")["run"]
+    assert world.run("create", "one").code == world.run("create", "two", "--dry-run").code == 2
+    assert last_run(world, "one")["outcome"] == "failed" and last_run(world, "two")["run"] == last
 
 
 def test_an_unknown_app(world: World, app: SampleApp, keys: Keys) -> None:

@@ -11,8 +11,8 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import FILE, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.supervising import supervised
-from agebackup.errors import INCOMPLETE, printable, shortened
+from agebackup.cli.supervising import record_failure, supervised
+from agebackup.errors import INCOMPLETE, AgebackupError, printable, shortened
 
 if TYPE_CHECKING:
     from agebackup.cli.flags import CreateFlags
@@ -100,7 +100,13 @@ def command(**options: Any) -> int:
     to = console(current(), "create")
     flags = CreateFlags(**options)
     outcomes = Outcomes(to)
-    for job in jobs(flags, to):
+    try:
+        asked = list(jobs(flags, to))
+    except AgebackupError as error:
+        if (flags.apps or flags.every) and not flags.dry_run:
+            record_failure(error, flags.apps, to)
+        raise
+    for job in asked:
         if not outcomes.add(job.app, partial(_run, job, to, flags)):
             break
     return outcomes.report()

@@ -11,7 +11,6 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import FILE, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.supervising import record_failure, supervised
 from agebackup.errors import INCOMPLETE, AgebackupError, printable, shortened
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ def command(**options: Any) -> int:
     was missing.
     """
     from agebackup.cli.flags import CreateFlags
+    from agebackup.cli.supervising import record_failure
     from agebackup.cli.wiring import jobs
 
     to = console(current(), "create")
@@ -115,6 +115,7 @@ def command(**options: Any) -> int:
 def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, Any]]:
     import msgspec
 
+    from agebackup.cli.supervising import supervised
     from agebackup.operations.plan import plan
     from agebackup.system.secrecy import forbid_core_dumps
 

@@ -11,7 +11,6 @@ import click
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.supervising import charge, journal, record_failure, reporting_to, service_manager
 from agebackup.errors import INCOMPLETE, AgebackupError
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ def command(apps: tuple[str, ...], *, at_once: bool) -> int:
     may pass (another run is at work, the destination is away) it is tried again, `retries` times.
     Prints the paths of the archives. Exits with 0 if nothing was due, else with the gravest code.
     """
+    from agebackup.cli.supervising import record_failure, service_manager
     from agebackup.system.secrecy import forbid_core_dumps
 
     forbid_core_dumps()
@@ -95,6 +95,7 @@ def _timers(to: Console) -> Mapping[str, float]:
 
 
 def _one(profile: "Profile", call: _Call) -> tuple[int, dict[str, Any]]:
+    from agebackup.cli.supervising import reporting_to
     from agebackup.model.due import enabled, rhythm
 
     own, shared = call.timers.get(profile.name), call.timers.get("")
@@ -131,6 +132,7 @@ def _backed_up(
 
     from agebackup.cli.create import created_fields, tell_created
     from agebackup.cli.flags import CreateFlags
+    from agebackup.cli.supervising import charge
     from agebackup.cli.wiring import Job
     from agebackup.model.due import waits
     from agebackup.operations.supervision import OtherRunError, supervise
@@ -170,6 +172,8 @@ def _require_alive(profile: "Profile", call: _Call, beat: "Rhythm", post: "Post"
 
 def _left(profile: "Profile", call: _Call, status: str, why: str) -> tuple[int, dict[str, Any]]:
     """Say why nothing was done for an app; the log keeps it where somebody asked for the app."""
+    from agebackup.cli.supervising import journal
+
     call.to.output.say(f"{profile.name}: {_WORDS[status]}: {why}.")
     if status != "not-enabled" or call.named:
         journal(call.to).event("not-run", profile.name, status=status, message=why)

@@ -1,6 +1,7 @@
 """Archives as streams through a worker: when one side fails, the other ends and says the truth."""
 
 import errno
+import hashlib
 import os
 import random
 import resource
@@ -154,6 +155,42 @@ def test_what_was_sealed_is_opened(
             ["age", "-d", "-i", keys.identity], input=content_of(descriptor), capture_output=True
         ).stdout
     assert level is not None or by_hand == content
+
+
+EDGES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1]
+
+
+@pytest.mark.parametrize("level", [None, 3], ids=["plain", "compressed"])
+@pytest.mark.parametrize("size", [*EDGES, *range((1 << 21) - 1600, (1 << 21) + 1, 320)])
+def test_the_hash_is_that_of_the_whole_file(
+    recipients: Recipients, identities: Identities, size: int, level: int | None
+) -> None:
+    """The hash that is taken while sealing, and while opening, is the finished file's.
+
+    Whole chunks, whole blocks and what is a little less or more make no difference.
+    """
+    content, progress = random.Random(size).randbytes(size), Progress()
+    with file() as descriptor:
+        with sealing(descriptor, recipients, level=level, progress=progress, hashing=True) as seal:
+            write_all(seal.plaintext, content)
+        with opening(
+            descriptor, identities, limits=LIMITS, progress=progress, hashing=True
+        ) as opened:
+            assert read_to_end(opened.plaintext) == content
+        expected = hashlib.sha256(content_of(descriptor)).hexdigest()
+    assert seal.encrypted is not None and seal.encrypted.sha256 == expected
+    assert opened.decrypted is not None and opened.decrypted.sha256 == expected
+
+
+def test_no_hash_is_taken_unless_asked_for(recipients: Recipients, identities: Identities) -> None:
+    """What nobody needs is not paid for."""
+    with file() as descriptor:
+        with to_seal(descriptor, recipients) as seal:
+            write_all(seal.plaintext, b"content")
+        with opening(descriptor, identities, limits=LIMITS, progress=Progress()) as opened:
+            read_to_end(opened.plaintext)
+    assert seal.encrypted is not None and seal.encrypted.sha256 == ""
+    assert opened.decrypted is not None and opened.decrypted.sha256 == ""
 
 
 def test_more_than_the_buffers_hold_passes(recipients: Recipients, identities: Identities) -> None:

@@ -1,6 +1,7 @@
 """Pipes, sources and sinks: every byte arrives, or the error that prevented it does."""
 
 import errno
+import hashlib
 import os
 import signal
 from collections.abc import Callable
@@ -54,10 +55,13 @@ def test_a_pipe_is_large_and_private() -> None:
 def test_what_a_sink_took_is_in_the_file(
     tmp_path: Path, make: type[DescriptorSink], size: int
 ) -> None:
-    """After `finish` the file holds exactly what was given, around every edge of its blocks."""
-    content = os.urandom(size)
+    """After `finish` the file holds exactly what was given, around every edge of its blocks.
+
+    The digest has seen it all.
+    """
+    content, digest = os.urandom(size), hashlib.sha256()
     descriptor = _made(tmp_path / "file")
-    sink = make(descriptor)
+    sink = make(descriptor, digest)
     rest = memoryview(content)
     while rest:
         assert sink.write(bytes(rest[:65552])) == len(rest[:65552])
@@ -65,6 +69,7 @@ def test_what_a_sink_took_is_in_the_file(
     sink.finish()
     assert (tmp_path / "file").read_bytes() == content
     assert sink.count == size == os.lseek(descriptor, 0, os.SEEK_CUR)
+    assert digest.digest() == hashlib.sha256(content).digest()
     os.close(descriptor)
 
 
@@ -73,11 +78,15 @@ def test_what_a_sink_took_is_in_the_file(
 def test_what_is_in_the_file_a_source_gives(
     tmp_path: Path, make: type[DescriptorSource], size: int
 ) -> None:
-    """A source gives exactly what the file holds, and then its end, again and again."""
-    content = os.urandom(size)
+    """A source gives exactly what the file holds, and then its end, again and again.
+
+    At the end the digest has seen it all.
+    """
+    content, digest = os.urandom(size), hashlib.sha256()
     descriptor = _made(tmp_path / "file", content)
-    source = make(descriptor)
+    source = make(descriptor, None, digest)
     assert _read_all(source, 8192) == content
+    assert digest.digest() == hashlib.sha256(content).digest()
     assert source.read(8192) == source.read() == b""
     assert source.count == size
     os.close(descriptor)

@@ -2,25 +2,26 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
+from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
 from agebackup.cli.output import write_out
-from agebackup.cli.reading import FILE, reading, reading_options, workspace_option
+from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.signals import raising
 
 
 @click.command("cat", short_help="Write one file of an archive to stdout.")
-@click.argument("archive", type=FILE)
+@click.argument("archive")
 @click.argument("path")
+@to_option
 @reading_options
 @workspace_option
 @global_options
-def command(archive: Path, path: str, workspace: Path | None, **options: Any) -> int:
+def command(archive: str, path: str, **options: Any) -> int:
     """Write one file of an archive to stdout, as PATH in ls names it.
 
     Nothing is written before the archive was read to its end and the hashes were found right;
@@ -29,13 +30,15 @@ def command(archive: Path, path: str, workspace: Path | None, **options: Any) ->
     from agebackup.cli import directories
     from agebackup.operations.contents import one_file
 
-    to = console(current(), "cat")
-    how = reading(to, options)
+    tell = console(current(), "cat")
+    file = chosen(archive, options["to"], tell).path
+    how = reading(tell, options)
     claims = directories.claims()
     claims.sweep()
-    with one_file(archive, path, directories.workspace(workspace), claims, how) as descriptor:
+    workspace = directories.workspace(options["workspace"])
+    with one_file(file, path, workspace, claims, how) as descriptor:
         pieces = iter(lambda: os.read(descriptor, 1 << 20), b"")
-        to.settings.clear_line()
+        tell.settings.clear_line()
         with raising():
             write_out(pieces, sys.stdout.buffer if sys.stdout is not None else None)
     return 0

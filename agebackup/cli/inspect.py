@@ -1,12 +1,12 @@
 """agebackup inspect"""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
-from agebackup.cli.reading import FILE, reading, reading_options
+from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
 from agebackup.errors import printable
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect", short_help="Show what an archive is.")
-@click.argument("archive", type=FILE)
+@click.argument("archive")
+@to_option
 @reading_options
 @global_options
-def command(archive: Path, **options: Any) -> int:
+def command(archive: str, to: str | None, **options: Any) -> int:
     """Show what an archive is.
 
     Without a key: its recipients' types, its size, its date as the name tells it, and whether it
@@ -27,19 +28,20 @@ def command(archive: Path, **options: Any) -> int:
     """
     from agebackup.operations.contents import inspect_inside, inspect_outside
 
-    to = console(current(), "inspect")
-    outside = inspect_outside(archive)
+    tell = console(current(), "inspect")
+    path = chosen(archive, to, tell).path
+    outside = inspect_outside(path)
     fields: dict[str, Any] = _outside_fields(outside)
     lines = _outside_lines(outside)
-    if options["identities"] or to.settings.variable(IDENTITY_VARIABLE):
+    if options["identities"] or tell.settings.variable(IDENTITY_VARIABLE):
         import msgspec
 
-        manifest, warnings = inspect_inside(archive, reading(to, options))
+        manifest, warnings = inspect_inside(path, reading(tell, options))
         for text in warnings:
-            to.output.warn(text)
+            tell.output.warn(text)
         fields["manifest"] = msgspec.to_builtins(manifest)
         lines += _manifest_lines(manifest)
-    to.output.result("\n".join(lines), **fields)
+    tell.output.result("\n".join(lines), **fields)
     return 0 if outside.whole else 4
 
 

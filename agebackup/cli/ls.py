@@ -1,36 +1,37 @@
 """agebackup ls"""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
+from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
-from agebackup.cli.reading import FILE, reading, reading_options
+from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
 
 
 @click.command("ls", short_help="List an archive's files.")
-@click.argument("archive", type=FILE)
+@click.argument("archive")
+@to_option
 @reading_options
 @global_options
-def command(archive: Path, **options: Any) -> int:
+def command(archive: str, to: str | None, **options: Any) -> int:
     """List the files in an archive: size, time, and path as cat and restore --only take it.
 
     The list is shown after every hash in the archive was checked.
     """
     from agebackup.operations.contents import list_files
 
-    to = console(current(), "ls")
-    files = list_files(archive, reading(to, options))
-    if to.settings.json:
-        to.output.result(
+    tell = console(current(), "ls")
+    files = list_files(chosen(archive, to, tell).path, reading(tell, options))
+    if tell.settings.json:
+        tell.output.result(
             "", files=[{"path": f.path, "size": f.size, "mtime": f.mtime} for f in files]
         )
         return 0
-    to.output.result(
+    tell.output.result(
         "\n".join(
             f"{file.size:>14,}  {_time(file.mtime)}  {printable(file.path)}" for file in files
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agebackup.cli.choosing import chosen, looked_at, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("restore", short_help="Bring a snapshot back.")
-@click.argument("archive", type=FILE)
+@click.argument("archive")
+@to_option
 @reading_options
 @click.option("--target", required=True, type=FILE, help="Directory, absent or empty.")
 @click.option(
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     help="Refuse (13) where that database's user_version is newer than N; repeatable.",
 )
 @global_options
-def command(archive: Path, target: Path, **options: Any) -> int:
+def command(archive: str, target: Path, **options: Any) -> int:
     """Bring a snapshot back, verified as a whole before it appears.
 
     Everything is decrypted and checked in a private directory beside the target; only then does
@@ -50,9 +52,10 @@ def command(archive: Path, target: Path, **options: Any) -> int:
     from agebackup.operations.restore import RestoreOrder, restore
 
     to = console(current(), "restore")
+    path = chosen(archive, options["to"], to).path
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     order = RestoreOrder(
-        archive=archive,
+        archive=path,
         target=target,
         kept=f"pre_restore_{now}",
         overwrite=options["overwrite"],
@@ -67,7 +70,9 @@ def command(archive: Path, target: Path, **options: Any) -> int:
     claims = directories.claims()
     for line in claims.sweep():
         to.output.warn(line)
-    _tell(to, restore(order, claims, how))
+    with looked_at(path, "restore", to):
+        report = restore(order, claims, how)
+    _tell(to, report)
     return 0
 
 

@@ -1,5 +1,6 @@
 """agebackup verify"""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agebackup.cli.choosing import Chosen, chosen, looked_at, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
-from agebackup.cli.reading import FILE, limits, reading, reading_options, workspace_option
+from agebackup.cli.reading import limits, reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
 
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command("verify", short_help="Check an archive.")
-@click.argument("archives", nargs=-1, required=True, type=FILE, metavar="ARCHIVE|DIR...")
+@click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE|DIR...")
+@to_option
 @reading_options
 @click.option("--quick", is_flag=True, help="Only what needs no key: header and exact size.")
 @workspace_option
 @global_options
-def command(archives: tuple[Path, ...], **options: Any) -> int:
+def command(archives: tuple[str, ...], **options: Any) -> int:
     """Check that an archive keeps every promise it makes.
 
     Decrypts it to its end and checks that the bag is complete, every hash, the manifest, each
@@ -34,23 +37,28 @@ def command(archives: tuple[Path, ...], **options: Any) -> int:
     to = console(current(), "verify")
     check = _checker(to, archives, options)
     outcomes = Outcomes(to)
-    for path in archives:
-        if not outcomes.add(str(path), partial(_verified, to, check, path)):
+    for text in archives:
+        find = partial(chosen, text, options["to"], to)
+        if not outcomes.add(text, partial(_verified, to, check, find)):
             break
     return outcomes.report()
 
 
 def _checker(
-    to: Console, archives: tuple[Path, ...], options: Mapping[str, Any]
+    to: Console, archives: tuple[str, ...], options: Mapping[str, Any]
 ) -> "Callable[[Path], Verified]":
     from agebackup.cli import directories
     from agebackup.operations.reading import Reading
     from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
     from agebackup.snapshot.keys import Identities
 
+    def quickly(path: Path) -> "Verified":
+        with looked_at(path, "quick", to):
+            return verify_quickly(path)
+
     if options["quick"]:
-        return verify_quickly
-    if all(path.is_dir() for path in archives):
+        return quickly
+    if all(os.path.isdir(text) for text in archives):
         how = Reading(Identities((), ()), limits(options), to.progress)
     else:
         how = reading(to, options)
@@ -60,15 +68,16 @@ def _checker(
     def check(path: Path) -> "Verified":
         if path.is_dir():
             return verify_extracted(path, private, claims, how)
-        return verify_archive(path, private, claims, how)
+        with looked_at(path, "verify", to):
+            return verify_archive(path, private, claims, how)
 
     return check
 
 
 def _verified(
-    to: Console, check: "Callable[[Path], Verified]", path: Path
+    to: Console, check: "Callable[[Path], Verified]", find: Callable[[], Chosen]
 ) -> tuple[int, dict[str, Any]]:
-    return 0, _told(to, check(path))
+    return 0, _told(to, check(find().path))
 
 
 def _told(to: Console, verified: "Verified") -> dict[str, Any]:

@@ -13,8 +13,8 @@ from agebackup.cli.adhoc import adhoc_app, adhoc_source, consistency_of
 from agebackup.cli.console import Console
 from agebackup.cli.flags import CreateFlags
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
+from agebackup.destinations.folder import Folder, open_folder
 from agebackup.destinations.folder import listed_folder as folder_at
-from agebackup.destinations.folder import open_folder
 from agebackup.errors import UsageError, printable
 from agebackup.model.manifest import Versions
 from agebackup.model.names import ArchiveName
@@ -24,7 +24,7 @@ from agebackup.operations.order import Order, Site
 from agebackup.snapshot import versions
 from agebackup.snapshot.keys import Recipients, read_recipients
 
-__all__ = ["Job", "declared_recipients", "folder_at", "jobs", "open_folder"]
+__all__ = ["Folder", "Job", "declared_recipients", "folder_at", "jobs", "open_folder"]
 
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Before this was written no clock that is right can stand."""

@@ -1,0 +1,158 @@
+"""How a person names an archive without typing its whole name.
+
+`NAME` (its whole name), `1f2e` (the beginning of its id), `latest`, `APP:latest`,
+`APP:latest-manual`, or `APP@2026-11-01`: the newest at or before the end of that day.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from agebackup.errors import AgebackupError, NotFoundError, UsageError, printable, shortened
+from agebackup.model.inventory import Held, Inventory, Other, grade
+from agebackup.model.names import ArchiveName, require_app
+
+ID = re.compile(r"[0-9a-f]{4,8}")
+_LATEST = re.compile(r"(?:(?P<app>[^:@/]+):)?latest(?P<manual>-manual)?")
+_DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the person's words mean; exactly one of `name`, `id` and the rest is given.
+
+    `app` None: of whichever app there is. `until` is a day; None: the newest of all.
+    """
+
+    text: str
+    name: str = ""
+    id: str = ""
+    app: str | None = None
+    manual: bool = False
+    until: date | None = None
+
+
+def parse_wanted(text: str) -> Wanted | None:
+    """Return what `text` means, None where it is none of these forms, so perhaps a path.
+
+    Raises `UsageError` for what is nearly one: an impossible app or day.
+    """
+    if ArchiveName.parse(text):
+        return Wanted(text, name=text)
+    if latest := _LATEST.fullmatch(text):
+        app = latest["app"]
+        return Wanted(text, app=app and require_app(app), manual=bool(latest["manual"]))
+    if dated := _DATED.fullmatch(text):
+        return Wanted(text, app=require_app(dated["app"]), until=_day(text, dated["day"]))
+    if ID.fullmatch(text):
+        return Wanted(text, id=text)
+    return None
+
+
+def _day(text: str, day: str) -> date:
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        raise UsageError(
+            f"{printable(text)!r} names no archive: {printable(day)!r} is no day.",
+            hint="Write it as APP@2026-11-01.",
+        ) from None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The archive that was meant, where it lies, and what the person should know about it."""
+
+    held: Held
+    inventory: Inventory
+    remarks: tuple[str, ...] = ()
+
+
+def choose(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str, tzinfo]) -> Pick:
+    """Return the one archive in `inventories` that `wanted` means.
+
+    `zones` are the time zones of the apps' policies; UTC without. By name or id any archive can be
+    meant. The newest is never one that is known to be bad, evicted or from the future; where a
+    newer one was passed over, a remark says so. Raises `UsageError` with the candidates where
+    several are meant, and `NotFoundError` where none is.
+    """
+    if wanted.name or wanted.id:
+        return _named(wanted, inventories)
+    return _newest(wanted, inventories, zones)
+
+
+def _named(wanted: Wanted, inventories: Sequence[Inventory]) -> Pick:
+    found = [
+        Pick(held, inventory)
+        for inventory in inventories
+        for held in (*inventory.archives, *map(_as_held, inventory.others))
+        if held is not None
+        if str(held.name) == wanted.name or (wanted.id and held.name.id.startswith(wanted.id))
+    ]
+    if len({str(pick.held.name) for pick in found}) > 1:
+        raise ambiguous(wanted.text, [str(pick.held.name) for pick in found])
+    if not found:
+        raise _none(wanted, inventories)
+    return found[0]
+
+
+def _as_held(other: Other) -> Held | None:
+    """Return what has an archive's very name but does not count as one now."""
+    name = ArchiveName.parse(other.entry.name)
+    return Held(name, other.entry) if name and other.kind in ("future", "evicted") else None
+
+
+def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str, tzinfo]) -> Pick:
+    fitting = [
+        Pick(held, inventory)
+        for inventory in inventories
+        for held in inventory.archives
+        if wanted.app in (None, held.name.app)
+        if held.name.manual or not wanted.manual
+        if wanted.until is None or held.name.time < _end(wanted, zones)
+    ]
+    apps = sorted({pick.held.name.app for pick in fitting})
+    if len(apps) > 1:
+        raise ambiguous(wanted.text, [f"{app}:{wanted.text}" for app in apps])
+    whole = [pick for pick in fitting if grade(pick.held) != "bad"]
+    if not whole:
+        raise _none(wanted, inventories)
+    best = max(whole, key=lambda pick: pick.held.name.time)
+    return Pick(best.held, best.inventory, tuple(_passed_over(best, fitting)))
+
+
+def _passed_over(best: Pick, fitting: Sequence[Pick]) -> list[str]:
+    newer = [pick.held for pick in fitting if pick.held.name.time > best.held.name.time]
+    remarks = [f"{held.name} is newer, but damaged." for held in newer]
+    for other in best.inventory.others:
+        name = ArchiveName.parse(other.entry.name) or ArchiveName.parse(other.resembles)
+        if name and name.app == best.held.name.app and name.time > best.held.name.time:
+            remarks.append(f"{printable(other.entry.name)} is newer, but {other.reason}.")
+    return remarks
+
+
+def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime:
+    """Return the moment at which the day that was meant is over."""
+    assert wanted.until is not None
+    zone = zones.get(wanted.app or "", UTC)
+    try:
+        return datetime.combine(wanted.until + timedelta(days=1), time(), zone).astimezone(UTC)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def ambiguous(text: str, candidates: Sequence[str]) -> UsageError:
+    """Return the refusal of words that could mean any of `candidates`."""
+    return UsageError(
+        f"{printable(text)!r} could be any of these:",
+        hint="Name one of them.",
+        details=shortened(sorted(set(candidates))),
+    )
+
+
+def _none(wanted: Wanted, inventories: Sequence[Inventory]) -> AgebackupError:
+    names = [str(held.name) for one in inventories for held in one.archives]
+    where = ", ".join(printable(one.destination) for one in inventories) or "no destination"
+    hint = f"There are {len(names):,} archives there; see: agebackup list." if names else ""
+    return NotFoundError(f"No archive in {where} is {printable(wanted.text)!r}.", hint=hint)

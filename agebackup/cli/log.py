@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 STEP = 0.2
 """Seconds between two looks for new lines."""
-_TOLD = {"time", "event", "app", "message", "run"}
 _WORDS = {
     "run-retried": "to be tried again",
     "run-skipped": "left to another run",
@@ -117,10 +116,10 @@ def event_line(event: dict[str, Any]) -> str:
     head = f"{time}  {event.get('app') or '-'}  "
     if name == "run-ended":
         return printable(head + _ended(event))
-    rest = [f"{key}={value}" for key, value in event.items() if key not in _TOLD]
-    said = [_WORDS.get(name, name.replace("-", " ")), str(event.get("message") or "")]
-    shown = rest if name not in _WORDS else []
-    return printable(head + ": ".join(filter(None, said)) + "".join(f", {one}" for one in shown))
+    words = _WORDS.get(name, name.replace("-", " "))
+    if event.get("archive"):
+        words += f" {event['archive']}"
+    return printable(head + ": ".join(filter(None, (words, str(event.get("message") or "")))))
 
 
 def _ended(event: dict[str, Any]) -> str:

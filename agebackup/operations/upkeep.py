@@ -62,7 +62,7 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
         record.warn(message)
     gone = _gone(profile.name, folder.key, now, record)
     for one in gone:
-        record.note("pruned", archive=one.name, message=one.deleted_why)
+        record.note("pruned", archive=one.name, message=one.deleted_why.removeprefix("pruned: "))
     return Pruning(status, tuple(one.name for one in gone), message)
 
 

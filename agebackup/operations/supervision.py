@@ -6,8 +6,9 @@ ledger, the log, last-run.json, the hooks or pruning is a warning, and the exit 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from agebackup.errors import BusyError, NotFoundError
+from agebackup.errors import BusyError, NotFoundError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
@@ -71,12 +72,21 @@ def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised | No
         post.journal.event("run-skipped", charge.app, message=error.message)
         raise
     except BaseException as error:
-        record.failed(error, telling)
+        _told(partial(record.failed, error, telling), progress)
         raise
     if report is None:
         return None
-    record.published(report, telling)
+    _told(partial(record.published, report, telling), progress)
     return Supervised(record.run.id, report, record.pruning, tuple(record.warnings))
+
+
+def _told(tell: Callable[[], None], progress: Progress) -> None:
+    """Let nothing that goes wrong while a run is recorded change what became of it."""
+    try:
+        tell()
+    except Exception as error:
+        text = printable(f"{type(error).__name__}: {error}")
+        progress.warn(f"What became of the run could not be recorded everywhere: {text}.")
 
 
 def record_failure(
@@ -84,7 +94,7 @@ def record_failure(
 ) -> None:
     """Record and tell that `app` could not even be tried, for `error`."""
     record = Recording(app, "auto", post, progress)
-    record.failed(error, _telling(profile, record))
+    _told(partial(record.failed, error, _telling(profile, record)), progress)
 
 
 def _telling(profile: Profile | None, record: Recording) -> Telling:

@@ -1,6 +1,6 @@
 """What belongs around `create` within an app's lock: unfinished things before, pruning after.
 
-Whatever goes wrong here is a warning: the archive is what counts.
+Whatever goes wrong here, unforeseen things included, is a warning: the archive is what counts.
 """
 
 import os
@@ -27,7 +27,7 @@ def before_create(app: str, site: Site, record: Recording) -> None:
         names = finish_deletions(app, folder, ledger, record.post.clock(), record.progress)
     except StoppedError:
         raise
-    except (AgebackupError, OSError) as error:
+    except Exception as error:
         record.warn(f"An earlier deletion is still not finished: {_reason(error)}")
         return
     for name in names:
@@ -56,7 +56,7 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
         message = f"{error.message} {error.hint}"
     except StoppedError:
         status, message = "failed", "Pruning was cut short; the next run goes on with it."
-    except (AgebackupError, OSError) as error:
+    except Exception as error:
         status, message = "failed", f"Pruning failed: {_reason(error)}"
     if message:
         record.warn(message)
@@ -80,5 +80,7 @@ def _held_back(profile: Profile, report: CreateReport, record: Recording) -> str
     return ""
 
 
-def _reason(error: BaseException) -> str:
-    return getattr(error, "message", None) or printable(str(error))
+def _reason(error: Exception) -> str:
+    if isinstance(error, AgebackupError):
+        return error.message
+    return printable(f"{type(error).__name__}: {error}")

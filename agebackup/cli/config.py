@@ -94,7 +94,7 @@ def check(apps: tuple[str, ...]) -> int:
     output = Output(settings, "config-check")
     config = load_config(config_path(settings), settings.environment)
     profiles = [config.app(name) for name in apps] or list(config.apps)
-    found = [_checked(profile, settings) for profile in profiles]
+    found = [checked(profile, settings) for profile in profiles]
     usable = all(resolution.usable for resolution in found)
     if settings.json:
         output.result(
@@ -111,7 +111,8 @@ def check(apps: tuple[str, ...]) -> int:
     return 0 if usable else 2
 
 
-def _checked(profile: "Profile", settings: Settings) -> "Resolution":
+def checked(profile: "Profile", settings: Settings) -> "Resolution":
+    """Return what `profile` resolves to and every finding; its recipients are parsed as well."""
     from dataclasses import replace
 
     from agebackup.config import check as check_profile

@@ -124,7 +124,7 @@ def _gone(app: str, missing: Sequence[ArchiveRecord], evidence: Evidence) -> Ite
                 record.file_name,
                 "It is gone, and no rule deleted it.",
                 "Look into the trash of the folder or of the cloud service. If you removed it "
-                f"yourself: agebackup delete {record.file_name}",
+                "yourself: agebackup clean takes note of it.",
             )
 
 

@@ -119,6 +119,19 @@ class Claims:
             files = [self._directory / name for name in names if name.endswith(".json")]
         return tuple(words for file in files if (words := _swept(file)))
 
+    def dead(self) -> tuple[Path, ...]:
+        """Return what runs that died claimed and is still there, changing nothing.
+
+        What a living run claims is not told. Where the directory cannot be read, nothing is.
+        """
+        found = []
+        with suppress(OSError):
+            for file in sorted(self._directory.glob("*.json")):
+                record = _dead_record(file)
+                if record is not None and os.path.lexists(record.path):
+                    found.append(Path(record.path))
+        return tuple(found)
+
     def _new_file(self) -> tuple[Path, int]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
@@ -147,6 +160,17 @@ def _swept(file: Path) -> str:
         return ""
     except OSError as error:
         return f"{printable(str(file))} cannot be taken for a claim: {error.strerror}."
+
+
+def _dead_record(file: Path) -> Record | None:
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _last_record(descriptor) if _lock(descriptor) else None
+    finally:
+        os.close(descriptor)
 
 
 def _sweep_one(file: Path) -> str:

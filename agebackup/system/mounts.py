@@ -58,6 +58,12 @@ def device_of(path: str | Path) -> str:
     return f"{mount.kind} {uuid or _LOGIN.sub('//', mount.source)}".strip()
 
 
+def kind_of(path: Path) -> str:
+    """Return the type of the file system that `path` lies on, such as "ext4"; "" without /proc."""
+    mount = _mount_of(Path(os.path.realpath(path)))
+    return mount.kind if mount else ""
+
+
 def _mount_of(real: Path) -> _Mount | None:
     """Return the mount that `real` is seen through: the last of the longest; None without /proc."""
     try:

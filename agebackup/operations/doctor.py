@@ -1,0 +1,121 @@
+"""doctor: try and look at what a nightly run depends on, before the night does."""
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from agebackup.destinations.folder import Folder
+from agebackup.errors import FailedError, printable
+from agebackup.ledger import Ledger, LedgerError
+from agebackup.model.checkup import of_clock, of_size, of_space
+from agebackup.model.findings import Finding
+from agebackup.model.records import ArchiveRecord
+from agebackup.model.source import Source
+from agebackup.system.claims import Claims
+from agebackup.system.mounts import kind_of
+from agebackup.system.rehearsal import rehearse
+from agebackup.system.workspace import free_bytes
+
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
+    | {"fuse.rclone", "fuse.glusterfs", "davfs", "fuse.davfs2", "ncpfs", "vboxsf", "virtiofs"}
+)
+"""Types of file systems that other machines may have open too, as /proc/self/mountinfo has them."""
+_JOURNAL_VERSIONS = 18
+"""Offset of two header bytes, both 2 in WAL mode (sqlite.org/fileformat2.html)."""
+
+
+def of_destination(
+    folder: Folder, claims: Claims, records: Iterable[ArchiveRecord]
+) -> Iterator[Finding]:
+    """Yield what keeps the next archive from being written to `folder`.
+
+    A small temporary file is really written, synced and removed there. `records` are the ledger's
+    of this folder; the newest of each app says how much space is needed.
+    """
+    try:
+        rehearse(folder.path, claims)
+    except FailedError as error:
+        yield Finding("error", "destination-refuses", folder.key, error.message, error.hint)
+        return
+    newest: dict[str, ArchiveRecord] = {}
+    for record in sorted(records, key=lambda one: one.time):
+        if record.size is not None:
+            newest[record.app] = record
+    sizes = [record.size or 0 for record in newest.values()]
+    yield from of_space(folder.key, _free(folder.path), sum(sizes))
+    for record in newest.values():
+        yield from of_size(record.file_name, record.size or 0)
+
+
+def _free(path: Path) -> int | None:
+    try:
+        return free_bytes(path)
+    except OSError:
+        return None
+
+
+def of_sources(source: Source) -> Iterator[Finding]:
+    """Yield what is odd about where the databases of `source` lie; opens no database.
+
+    Only while no connection of this process is open: closing a file drops its locks.
+    """
+    for database in source.databases:
+        kind = kind_of(database.path)
+        if kind in NETWORK and _is_wal(database.path):
+            yield Finding(
+                "warning",
+                "wal-on-network",
+                str(database.path),
+                f"It is in WAL mode on a network file system ({kind}), where SQLite cannot keep "
+                "machines apart: it may be damaged, and its copy old.",
+                "Move it to a local disk, or take it out of WAL mode (sqlite.org/wal.html).",
+            )
+
+
+def _is_wal(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, 2, _JOURNAL_VERSIONS) == b"\2\2"
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+
+
+def of_ledger(ledger: Ledger, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong with the ledger's file, and with the clock as its rows show it."""
+    try:
+        for text in ledger.problems():
+            yield Finding(
+                "error",
+                "ledger-damaged",
+                printable(str(ledger.file)),
+                f"SQLite finds it damaged: {text}.",
+                "Make it again: agebackup ledger rebuild DEST",
+            )
+        times = [one.time for one in ledger.archives(deleted=True) if not one.foreign]
+        times += [run.begun for run in ledger.runs(limit=1)]
+    except LedgerError as error:
+        yield Finding("error", "ledger-unusable", "", error.message, error.hint)
+        return
+    yield from of_clock(now, max(times, default=None))
+
+
+def of_leftovers(claims: Claims, *, fix: bool) -> Iterator[Finding]:
+    """Yield what runs that died left behind; with `fix` remove it, as the next run would."""
+    if fix:
+        for text in claims.sweep():
+            yield Finding("note", "leftovers-removed", "", text)
+        return
+    for path in claims.dead():
+        yield Finding(
+            "warning",
+            "leftovers",
+            str(path),
+            "A run that died left it behind.",
+            "The next run removes it, and so does agebackup doctor --fix",
+            fixable=True,
+        )

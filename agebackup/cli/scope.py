@@ -55,6 +55,13 @@ def known_ledger(to: Console, *, make: bool = False) -> "Ledger | None":
         return None
 
 
+def required_ledger() -> "Ledger":
+    """Return the opened ledger, made where there is none; raise `LedgerError` where it fails."""
+    from agebackup.ledger import open_ledger
+
+    return open_ledger(directories.ledger_file())
+
+
 def places(app: str | None, to: str | None, console: Console) -> tuple[Place, ...]:
     """Return where the archives of `app` (None: of all apps) lie, each place once.
 

@@ -1,8 +1,8 @@
 """prune: remove what a policy no longer keeps, and nothing that anybody might still need.
 
-Only archives that this machine made and knows of are looked at (with `shared`, other machines' too):
-two machines that use one folder never delete each other's. What is evicted, damaged, dated into the
-future or not named exactly as an archive never goes.
+Only archives that this machine made and knows of are looked at (with `shared`, other machines'
+too): two machines that use one folder never delete each other's. What is evicted, damaged, dated
+into the future or not named exactly as an archive never goes.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,9 @@ def prune(order: PruneOrder, folder: Folder, ledger: Ledger, progress: Progress)
     """
     require_sensible(order.policy)
     inventory = take_inventory(folder, ledger, order.now)
-    covered = {str(held.name): held for held in inventory.of(order.app) if _covers(held, order)}
+    covered = {
+        str(held.name): held for held in inventory.of(order.app) if covers(held, order.policy)
+    }
     planned = plan(map(candidate, covered.values()), order.policy, order.now)
     going = [covered[str(one.candidate.name)] for one in reversed(planned.pruned)]
     if going and not order.dry_run:
@@ -110,16 +112,16 @@ def why(policy: Policy) -> str:
     return f"no rule of {', '.join(parts)} keeps it"
 
 
-def _covers(held: Held, order: PruneOrder) -> bool:
+def covers(held: Held, policy: Policy) -> bool:
     """Return whether this machine may decide about `held`.
 
     One that was deleted and lies there again was brought back by somebody, who wants it.
     """
     if leaving(held):
         return False
-    if order.policy.shared:
-        return held.record is None or held.record.deleted is None
     record = held.record
+    if policy.shared:
+        return record is None or record.deleted is None
     return bool(record and not record.foreign and not record.pending and record.deleted is None)
 
 

@@ -1,0 +1,44 @@
+"""agebackup get"""
+
+from pathlib import Path
+
+import click
+
+from agebackup.cli.choosing import chosen, to_option
+from agebackup.cli.console import console
+from agebackup.cli.reading import FILE
+from agebackup.cli.settings import current, global_options
+from agebackup.errors import printable
+
+
+@click.command("get", short_help="Copy an archive out of its destination.")
+@click.argument("archive")
+@click.option("-o", "--output", required=True, type=FILE, help="The new file, or a directory.")
+@to_option
+@global_options
+def command(archive: str, output: Path, to: str | None) -> int:
+    """Copy an archive out of its destination, and compare the copy with the ledger's hash.
+
+    Where the ledger knows none, with the form and exact size that an age file must have. Nothing is
+    overwritten. Exit code 4: the archive is not what was published; then there is no copy.
+    """
+    from agebackup.cli import directories
+    from agebackup.operations.get import get
+
+    out = console(current(), "get")
+    found = chosen(archive, to, out)
+    target = output / found.path.name if output.is_dir() else output
+    claims = directories.claims()
+    claims.sweep()
+    got = get(found.path, found.held, target, claims, out.progress)
+    how = "its hash is the ledger's" if got.compared else "the ledger knows no hash to compare with"
+    out.output.say(f"Copied {got.size:,} bytes; {how}.")
+    out.output.result_of_work(
+        printable(str(got.path)),
+        path=str(got.path),
+        archive=found.path.name,
+        size=got.size,
+        sha256=got.sha256,
+        compared=got.compared,
+    )
+    return 0

@@ -1,0 +1,148 @@
+"""agebackup prune"""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.choosing import to_option
+from agebackup.cli.console import Console, console
+from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.scope import Place, now, places, required_ledger
+from agebackup.cli.settings import current, global_options
+from agebackup.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from agebackup.model.retention import Policy
+    from agebackup.operations.prune import PruneOrder, PruneReport
+
+_TIERS = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "manual")
+_COUNT = click.IntRange(min=-1)
+
+
+@click.command("prune", short_help="Remove what the retention no longer keeps.")
+@click.argument("app", required=False)
+@to_option
+@click.option("--dry-run", is_flag=True, help="Say what would go, and why the rest stays.")
+@click.option("--keep-last", "last", type=_COUNT, metavar="N", help="The last N; -1: all.")
+@click.option("--keep-hourly", "hourly", type=_COUNT, metavar="N", help="One of each of N hours.")
+@click.option("--keep-daily", "daily", type=_COUNT, metavar="N", help="One of each of N days.")
+@click.option("--keep-weekly", "weekly", type=_COUNT, metavar="N", help="One of each of N weeks.")
+@click.option("--keep-monthly", "monthly", type=_COUNT, metavar="N", help="Of each of N months.")
+@click.option("--keep-yearly", "yearly", type=_COUNT, metavar="N", help="One of each of N years.")
+@click.option("--keep-within", "within", metavar="30d", help="All this much older than the newest.")
+@click.option("--keep-tag", "tags", multiple=True, metavar="WORD", help="All with this tag.")
+@click.option("--keep-manual", "manual", type=_COUNT, metavar="N", help="The last N by hand.")
+@global_options
+def command(app: str | None, to: str | None, **options: Any) -> int:
+    """Remove the archives of APP, or of every app, that its retention no longer keeps.
+
+    The rules are the configuration's; with --keep- flags, these alone. An app without rules is
+    never pruned. Only archives that this machine made are looked at. More than half of them (or
+    max_prune) at once go only with --yes; else exit code 13, and nothing went.
+    """
+    out = console(current(), "prune")
+    outcomes = Outcomes(out)
+    pruned = False
+    for place in places(app, to, out):
+        policy = _policy(place, options)
+        if place.app is not None and policy is not None:
+            pruned = True
+            dry_run = options["dry_run"]
+            if not outcomes.add(place.app, partial(_one, place, policy, out, dry_run=dry_run)):
+                break
+    if not pruned:
+        raise UsageError(
+            f"Nothing says what to keep{f' of {app}' if app else ''}, so nothing is pruned.",
+            hint="Declare [apps.NAME.retention] in the configuration, or name an app and give "
+            "rules such as --keep-last 10.",
+        )
+    return outcomes.report()
+
+
+def _policy(place: Place, options: dict[str, Any]) -> "Policy | None":
+    """Return the rules of the flags, where there are any, else those of the configuration."""
+    from agebackup.model.durations import parse_duration
+    from agebackup.model.retention import Policy
+
+    declared = place.profile.retention if place.profile else None
+    given = {name: options[name] for name in _TIERS if options[name] is not None}
+    if options["within"] is not None:
+        given["within"] = parse_duration(options["within"])
+    if options["tags"]:
+        given["tags"] = options["tags"]
+    if not given:
+        return declared
+    kept = declared or Policy()
+    return replace(
+        Policy(timezone=kept.timezone, shared=kept.shared, max_prune=kept.max_prune), **given
+    )
+
+
+def _one(
+    place: Place, policy: "Policy", out: Console, *, dry_run: bool
+) -> tuple[int, dict[str, Any]]:
+    from agebackup.cli import directories
+    from agebackup.cli.wiring import folder_at
+    from agebackup.operations.prune import PruneOrder, prune
+    from agebackup.operations.removal import finish_deletions
+    from agebackup.system.lock import exclusive
+
+    assert place.app is not None
+    folder, app = folder_at(place.to), place.app
+    order = PruneOrder(app, policy, now(), allow_many=out.settings.yes, dry_run=dry_run)
+    with (
+        required_ledger() as ledger,
+        exclusive(
+            directories.lock_file(app),
+            wait_seconds=0,
+            what=f"another run of {app}",
+            progress=out.progress,
+        ),
+    ):
+        if not dry_run:
+            finish_deletions(app, folder, ledger, order.now, out.progress)
+        report = prune(order, folder, ledger, out.progress)
+    _tell(report, out, order)
+    return 0, _fields(report)
+
+
+def _tell(report: "PruneReport", out: Console, order: "PruneOrder") -> None:
+    if out.settings.json:
+        return
+    where = printable(report.destination)
+    verb = "would go" if order.dry_run else "went"
+    out.output.say(
+        f"{report.app} in {where}: {len(report.plan.kept):,} stay, {len(report.deleted):,} {verb} "
+        f"({report.freed:,} bytes)."
+    )
+    if order.dry_run:
+        for one in report.plan.kept:
+            out.output.say(
+                f"  stays  {one.candidate.name}  {', '.join(map(printable, one.reasons))}"
+            )
+    for one in report.plan.aside:
+        out.output.say(f"  aside  {one.candidate.name}  {', '.join(one.reasons)}")
+    if report.uncovered:
+        out.output.say(
+            f"  {len(report.uncovered):,} more are not known as this machine's: no rule looks at "
+            "them (see agebackup ledger rebuild --mine)."
+        )
+    out.output.result("\n".join(report.deleted))
+
+
+def _fields(report: "PruneReport") -> dict[str, Any]:
+    parts = {"kept": report.plan.kept, "pruned": report.plan.pruned, "aside": report.plan.aside}
+    return {
+        "app": report.app,
+        "status": "planned" if report.dry_run else "ok",
+        "destination": report.destination,
+        **{
+            name: [{"name": str(one.candidate.name), "reasons": list(one.reasons)} for one in part]
+            for name, part in parts.items()
+        },
+        "deleted": [] if report.dry_run else list(report.deleted),
+        "uncovered": list(report.uncovered),
+        "freed": report.freed,
+    }

@@ -1,0 +1,49 @@
+"""delete: remove archives that a person names, but not the last good one by mistake."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from agebackup.destinations.folder import Folder
+from agebackup.errors import RefusedError, shortened
+from agebackup.ledger import Ledger
+from agebackup.model.inventory import Held, grade
+from agebackup.operations.inventory import take_inventory
+from agebackup.operations.removal import leaving, remove
+
+
+def require_deletable(
+    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime, *, even_last: bool
+) -> None:
+    """Raise `RefusedError` where a kept archive, or an app's last good one, is among `chosen`."""
+    kept = [str(held.name) for held in chosen if held.record and held.record.kept]
+    if kept:
+        raise RefusedError(
+            "What is marked as kept is not deleted.",
+            hint="Take the mark away first: agebackup unkeep.",
+            details=shortened(kept),
+        )
+    if even_last:
+        return
+    names = {held.entry.name for held in chosen}
+    inventory = take_inventory(folder, ledger, now)
+    for app in sorted({held.name.app for held in chosen}):
+        good = [held for held in inventory.of(app) if grade(held) == "good" and not leaving(held)]
+        some = good or list(inventory.of(app))
+        if some and all(held.entry.name in names for held in some):
+            what = "last good archive" if good else "last archive"
+            raise RefusedError(
+                f"That would delete the {what} of {app} in {folder.key}.",
+                hint="Make another one first, or say --even-last.",
+            )
+
+
+def delete(
+    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime
+) -> tuple[str, ...]:
+    """Remove `chosen` from `folder`, file and record; return their names.
+
+    The caller holds the locks of their apps. Raises what `remove` raises; those before are gone.
+    """
+    for held in chosen:
+        remove(held, folder, ledger, now, "deleted by hand")
+    return tuple(str(held.name) for held in chosen)

@@ -1,0 +1,55 @@
+"""get: copy an archive out of a destination, and know that the copy is right."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.errors import VerificationError, printable
+from agebackup.model.inventory import Held
+from agebackup.operations.reading import check_from_outside, open_archive
+from agebackup.system.claims import Claims
+from agebackup.system.durable import publication
+from agebackup.system.progress import Progress
+from agebackup.system.streams import write_all
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Got:
+    """A copy at `path`. `compared`: its hash is the one that the ledger has of the archive."""
+
+    path: Path
+    size: int
+    sha256: str
+    compared: bool
+
+
+def get(archive: Path, held: Held | None, output: Path, claims: Claims, progress: Progress) -> Got:
+    """Copy the file `archive` to the new file `output`, durably and 0600.
+
+    What the copy is compared with: the ledger's hash where it knows one, else the form and exact
+    size that an age file must have. Raises `VerificationError` where that differs, `NotFoundError`,
+    `RefusedError` where `output` is taken, and `FailedError`; then there is no `output`.
+    """
+    record = held.record if held else None
+    digest, size = hashlib.sha256(), 0
+    with (
+        open_archive(archive) as source,
+        publication(output.parent, output.name, claims, replace=False) as draft,
+    ):
+        progress.phase("copying", os.fstat(source).st_size)
+        while piece := os.pread(source, _PIECE, size):
+            digest.update(piece)
+            write_all(draft.descriptor, piece)
+            size += len(piece)
+            progress.advance(len(piece))
+        if record is None or not record.sha256:
+            check_from_outside(archive, draft.descriptor)
+        elif digest.hexdigest() != record.sha256:
+            raise VerificationError(
+                f"{printable(str(archive))} is not what the ledger says: its hash differs.",
+                hint="It was damaged or replaced. See agebackup audit, and take another archive.",
+            )
+    return Got(output, size, digest.hexdigest(), compared=bool(record and record.sha256))

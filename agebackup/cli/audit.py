@@ -48,8 +48,8 @@ def command(app: str | None, to: str | None, *, full: bool, budget: str | None) 
     found = places(app, to, out)
     ledger, finding = ledger_or_finding(directories.ledger_file())
     try:
-        orders = _orders(found, amount, app, declared=to is None)
-        reports = [audit(order, ledger, out.progress) for order in orders]
+        tasks = orders(found, amount, app, declared=to is None)
+        reports = [audit(order, ledger, out.progress) for order in tasks]
     finally:
         if ledger is not None:
             ledger.close()
@@ -69,7 +69,7 @@ def _budget(text: str | None, *, full: bool) -> "Budget":
     return USUAL if text is None else parse_budget(text)
 
 
-def _orders(
+def orders(
     found: Iterable[Place], amount: "Budget", app: str | None, *, declared: bool
 ) -> "list[AuditOrder]":
     """Return one order for each folder, by whatever names it goes."""

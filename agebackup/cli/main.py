@@ -37,6 +37,7 @@ COMMANDS = {
     "ledger": "Check this machine's record of archives, or make it again.",
     "config": "Write an example configuration, or check the one there is.",
     "run": "Back up every app that is due; what a timer calls.",
+    "doctor": "Look at all that a nightly job needs, and say what to do about each fault.",
     "log": "Show what happened: runs, prunings, what could not be told.",
 }
 """Each command with the line that --help shows; a test compares it with the command's own."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from agebackup.errors import FailedError, printable
 from agebackup.system.durable import temporary_name
 from agebackup.system.streams import write_all
-from agebackup.system.syncing import explained, sync_file, sync_path
+from agebackup.system.syncing import explained, opened, sync_directory, sync_file
 
 if TYPE_CHECKING:
-    from agebackup.system.claims import Claims
+    from agebackup.system.claims import Claim, Claims
 
 _BYTES = 1 << 16
 
@@ -21,21 +21,27 @@ def rehearse(directory: Path, claims: "Claims") -> None:
     Raises `FailedError` with what was refused. Nothing stays there; what cannot be removed is
     claimed, so that the next run does it.
     """
-    path = directory / temporary_name("rehearsal")
-    content = os.urandom(_BYTES)
-    with claims.claim(path) as claim, explained(directory):
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            claim.identify(os.fstat(descriptor))
-            write_all(descriptor, content)
-            sync_file(descriptor)
-            same = os.pread(descriptor, _BYTES + 1, 0) == content
-        finally:
-            os.close(descriptor)
-        sync_path(directory)
+    with explained(directory), opened(directory) as folder:
+        with claims.claim(directory / temporary_name("rehearsal")) as claim:
+            same = _written(folder, claim)
+        sync_directory(folder)
     if not same:
         raise FailedError(
             f"{printable(str(directory))} does not give back what was written there.",
             hint="Check its disk or share before you trust it with archives.",
         )
+
+
+def _written(folder: int, claim: "Claim") -> bool:
+    """Write the claimed file in `folder`; return whether it holds what was written."""
+    content = os.urandom(_BYTES)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(claim.path.name, flags, 0o600, dir_fd=folder)
+    try:
+        claim.identify(os.fstat(descriptor))
+        write_all(descriptor, content)
+        sync_file(descriptor)
+        sync_directory(folder)
+        return os.pread(descriptor, _BYTES + 1, 0) == content
+    finally:
+        os.close(descriptor)

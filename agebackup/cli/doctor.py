@@ -1,0 +1,224 @@
+"""agebackup doctor"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agebackup.cli.console import Console, console
+from agebackup.cli.findings import fields, told
+from agebackup.cli.scope import known_config, now, places
+from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
+from agebackup.errors import AgebackupError, NotFoundError, StoppedError, UsageError
+from agebackup.model.names import require_app
+
+if TYPE_CHECKING:
+    from agebackup.ledger import Ledger
+    from agebackup.model.findings import Finding
+    from agebackup.model.profile import Profile, Resolution
+
+FOUND = 4
+_UNHINTED = "Correct what it names, then let agebackup doctor look again."
+
+
+@click.command("doctor", short_help="Look at all that a nightly job needs.")
+@click.argument("app", required=False)
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely.")
+@global_options
+def command(app: str | None, *, fix: bool) -> int:
+    """Look at all that a nightly job needs, and say what to do about each fault.
+
+    The configuration and the recipients, permissions, private keys that lie where they should not,
+    versions with known faults, each destination (a small file is really written there and removed),
+    space, clock, ledger, leftovers, and what an audit sees that reads no archive whole. With --fix
+    permissions are set right and leftovers removed; nothing else is changed. Exit code 4 for any
+    error or warning.
+    """
+    from agebackup.model.auditing import PROBLEMS
+    from agebackup.model.findings import worst_first
+
+    out = console(current(), "doctor")
+    if app is not None:
+        require_app(app)
+    visit = _Visit(out, app, fix=fix)
+    found = worst_first(tuple(visit.findings()))
+    problems = sum(1 for one in found if one.severity in PROBLEMS)
+    code = FOUND if problems else 0
+    said = "\n".join(told(found)) or "Nothing is wrong."
+    status = "failed" if problems else "ok"
+    out.output.result(
+        said,
+        status=status,
+        exit=code,
+        problems=problems,
+        apps=[one.profile.name for one in visit.resolved],
+        findings=fields(found),
+    )
+    return code
+
+
+@dataclass
+class _Visit:
+    """One look at everything; what fails to be looked at is a finding too."""
+
+    out: Console
+    app: str | None
+    fix: bool = field(kw_only=True)
+    resolved: "list[Resolution]" = field(default_factory=list)
+    archives: int = 0
+
+    def findings(self) -> "Iterator[Finding]":
+        """Yield what is found, in the order of looking."""
+        steps = (
+            self._configuration,
+            self._permissions,
+            self._keys,
+            self._versions,
+            self._sources,
+            self._ledger_and_destinations,
+            self._leftovers,
+        )
+        for step in steps:
+            self.out.progress.stop.check()
+            yield from _guarded(step)
+
+    def _configuration(self) -> "Iterator[Finding]":
+        from agebackup.cli.config import checked
+        from agebackup.model.findings import Finding
+
+        config = known_config(self.out)
+        if config is None:
+            yield Finding(
+                "note",
+                "no-configuration",
+                "",
+                "There is no configuration, so no timer can run an app by its name.",
+                "agebackup config init APP --db ... --to ... -r ...",
+            )
+            return
+        profiles = [config.app(self.app)] if self.app else config.apps
+        self.resolved = [checked(profile, self.out.settings) for profile in profiles]
+        for one in self.resolved:
+            for finding in one.findings:
+                yield Finding(
+                    "error" if finding.fatal else "note",
+                    "configuration",
+                    one.profile.name,
+                    f"{finding.key}: {finding.text}".removeprefix(": "),
+                    finding.hint or "Correct it in the configuration: agebackup config check",
+                )
+
+    @property
+    def _profiles(self) -> "list[Profile]":
+        return [one.profile for one in self.resolved]
+
+    def _permissions(self) -> "Iterable[Finding]":
+        from agebackup.cli import directories
+        from agebackup.operations.permissions import Kept, of_permissions
+
+        state = directories.state_directory()
+        config = directories.config_path(self.out.settings)
+        ledger = sorted(state.glob("ledger.db*"))
+        secret = any(one.watch.hooks.healthcheck_url for one in self._profiles)
+        things = [
+            Kept(state, "state directory"),
+            *(Kept(file, "ledger") for file in ledger),
+            Kept(directories.log_file().parent, "log directory"),
+            Kept(config, "configuration", private=secret),
+            Kept(config.parent, "configuration's directory", private=False),
+        ]
+        identity = self._identity
+        if identity is not None:
+            things.append(Kept(identity, "private key"))
+        return of_permissions(things, fix=self.fix)
+
+    @property
+    def _identity(self) -> Path | None:
+        variable = self.out.settings.variable(IDENTITY_VARIABLE)
+        return Path(variable) if variable else None
+
+    def _keys(self) -> "Iterable[Finding]":
+        from agebackup.cli import directories
+        from agebackup.operations.keysearch import Place, of_places
+
+        found = [Place(one.destination, "destination") for one in self._profiles if one.destination]
+        for one in self.resolved:
+            trees = one.source.trees if one.source is not None else ()
+            found += [Place(tree.path, "source") for tree in trees]
+        found.append(Place(directories.config_path(self.out.settings).parent, "machine"))
+        found.append(Place(directories.state_directory(), "machine"))
+        if self._identity is not None:
+            found.append(Place(self._identity, "machine"))
+        return of_places(found, self.out.progress.stop)
+
+    def _versions(self) -> "Iterable[Finding]":
+        from agebackup.model.checkup import of_versions
+        from agebackup.snapshot import versions
+
+        return of_versions({"sqlite": versions.SQLITE, "pyrage": versions.pyrage()})
+
+    def _sources(self) -> "Iterator[Finding]":
+        from agebackup.operations.doctor import of_sources
+
+        for one in self.resolved:
+            if one.source is not None:
+                yield from of_sources(one.source)
+
+    def _ledger_and_destinations(self) -> "Iterator[Finding]":
+        from agebackup.cli import directories
+        from agebackup.model.checkup import of_clock
+        from agebackup.operations.audit import ledger_or_finding
+        from agebackup.operations.doctor import of_ledger
+
+        ledger, finding = ledger_or_finding(directories.ledger_file())
+        try:
+            if ledger is not None:
+                yield from of_ledger(ledger, now())
+            else:
+                yield from of_clock(now(), None)
+            yield from self._destinations(ledger)
+        finally:
+            if ledger is not None:
+                ledger.close()
+        if finding is not None and (self.archives or finding.code != "ledger-absent"):
+            yield finding
+
+    def _destinations(self, ledger: "Ledger | None") -> "Iterator[Finding]":
+        from agebackup.cli import directories
+        from agebackup.cli.audit import orders
+        from agebackup.model.budget import Budget
+        from agebackup.operations.audit import audit
+        from agebackup.operations.doctor import of_destination
+
+        try:
+            found = places(self.app, None, self.out)
+        except (NotFoundError, UsageError):
+            return  # there is none; or the configuration is broken, which was said before
+        for order in orders(found, Budget(bytes=0), self.app, declared=True):
+            report = audit(order, ledger, self.out.progress)
+            self.archives += report.archives
+            yield from report.findings
+            if order.folder.path.is_dir():
+                key = order.folder.key
+                records = ledger.archives(destination=key) if ledger is not None else ()
+                yield from of_destination(order.folder, directories.claims(), records)
+
+    def _leftovers(self) -> "Iterable[Finding]":
+        from agebackup.cli import directories
+        from agebackup.operations.doctor import of_leftovers
+
+        return of_leftovers(directories.claims(), fix=self.fix)
+
+
+def _guarded(step: "Callable[[], Iterable[Finding]]") -> "Iterator[Finding]":
+    from agebackup.model.findings import Finding
+
+    try:
+        yield from step()
+    except StoppedError:
+        raise
+    except AgebackupError as error:
+        name = step.__name__.strip("_").replace("_", " ")
+        yield Finding("error", "unusable", name, error.message, error.hint or _UNHINTED)

@@ -96,24 +96,12 @@ def rebuild_command(destinations: tuple[str, ...], **options: Any) -> int:
     or in a later run. Sequence numbers begin anew. What is only in the cloud is not downloaded.
     Exit code 4 says that an archive is damaged or does not fit; the others are adopted.
     """
+    from agebackup.cli.wiring import folder_at
     from agebackup.operations.rebuild import rebuild
 
     to = console(current(), "ledger-rebuild")
-    folders, failures = [], []
-    for destination in destinations:
-        try:
-            folders.append(_folder(destination))
-        except AgebackupError as error:
-            failures.append((destination, error))
-    order = _order(to, options)
-    report = rebuild(order, folders, to.progress) if folders else None
-    return _Telling(to, failures, report).told()
-
-
-def _folder(to: str) -> Any:
-    from agebackup.cli.wiring import folder_at
-
-    return folder_at(to)
+    folders = [folder_at(destination) for destination in destinations]
+    return _Telling(to, rebuild(_order(to, options), folders, to.progress)).told()
 
 
 def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
@@ -138,16 +126,11 @@ def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
 class _Telling:
     """Tells what became of the ledger and of each destination, and decides the exit code."""
 
-    def __init__(
-        self,
-        to: Console,
-        failures: list[tuple[str, AgebackupError]],
-        report: "RebuildReport | None",
-    ) -> None:
+    def __init__(self, to: Console, report: "RebuildReport") -> None:
         self._to = to
         self._report = report
-        rebuilt = report.destinations if report else ()
-        self._failures = [*failures, *((r.destination, r.failure) for r in rebuilt if r.failure)]
+        rebuilt = report.destinations
+        self._failures = [(one.destination, one.failure) for one in rebuilt if one.failure]
         self._looked = [one for one in rebuilt if not one.failure]
 
     def told(self) -> int:
@@ -166,7 +149,7 @@ class _Telling:
         from agebackup.cli.findings import tell
 
         output, report = self._to.output, self._report
-        if report is not None and report.series:
+        if report.series:
             for line in _about_ledger(report):
                 output.say(line)
         for one in self._looked:
@@ -188,17 +171,16 @@ class _Telling:
         from agebackup.cli.findings import fields
 
         report, failures = self._report, self._failures
-        told: dict[str, Any] = {"exit": code}
-        if report is not None:
-            told |= {
-                "ledger": report.ledger,
-                "changed": bool(report.series),
-                "made": report.made,
-                "damage": report.damage,
-                "set_aside": report.aside or None,
-                "saved": {"runs": report.runs, "archives": report.archives},
-                "series": report.series or None,
-            }
+        told: dict[str, Any] = {
+            "exit": code,
+            "ledger": report.ledger,
+            "changed": bool(report.series),
+            "made": report.made,
+            "damage": report.damage,
+            "set_aside": report.aside or None,
+            "saved": {"runs": report.runs, "archives": report.archives},
+            "series": report.series or None,
+        }
         told["destinations"] = [
             _counts(one) | {"findings": fields(one.findings)} for one in self._looked
         ]

@@ -23,7 +23,11 @@ TABLES: Mapping[type[Record], str] = {
     DestinationRecord: "destinations",
 }
 _TIMES = ("begun", "ended", "time", "checked", "hashed", "deleted", "seen")
-_STRUCTURES = {"versions": dict[str, str], "stanzas": tuple[str, ...], "figures": Figures | None}
+_STRUCTURES: Mapping[str, Any] = {
+    "versions": dict[str, str],
+    "stanzas": tuple[str, ...],
+    "figures": Figures | None,
+}
 _ESCAPED = "\0"
 _COLUMNS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}
 _RESTORED = {
@@ -40,7 +44,7 @@ def columns(kind: type[Record]) -> tuple[str, ...]:
 def stored(name: str, value: Any) -> Any:
     """Return what the column `name` holds for `value`; raises ValueError for what it cannot."""
     if name in _STRUCTURES:
-        return msgspec.json.encode(_plain(value)).decode()
+        return _json(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"{name} is a time of no known zone")
@@ -76,8 +80,18 @@ def _text(value: str) -> str:
     return _ESCAPED + json.dumps(value)
 
 
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # only json escapes half a surrogate pair
+        return json.dumps(msgspec.to_builtins(value))
+
+
 def _structure(name: str, text: str) -> Any:
-    return _stanzas(text) if name == "stanzas" else _DECODERS[name].decode(text)
+    try:
+        return _stanzas(text) if name == "stanzas" else _DECODERS[name].decode(text)
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(text), _STRUCTURES[name])
 
 
 _DECODERS = {name: msgspec.json.Decoder(shape) for name, shape in _STRUCTURES.items()}
@@ -88,7 +102,3 @@ def _stanzas(text: str) -> tuple[str, ...]:
     """Nearly all archives of a machine have the same."""
     found: tuple[str, ...] = _DECODERS["stanzas"].decode(text)
     return found
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value

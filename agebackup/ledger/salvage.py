@@ -79,7 +79,7 @@ def _salvaged(file: Path, damage: str, workspace: Path, claims: Claims) -> Conte
 
 def _readable(connection: sqlite3.Connection, kind: type[R]) -> tuple[R, ...]:
     """Return the records of `kind` before the first and behind the last damaged page."""
-    names = ", ".join(f'"{name}"' for name in columns(kind))
+    names = ", ".join(f"[{name}]" for name in columns(kind))
     table, found = TABLES[kind], dict[tuple[object, ...], R]()
     for direction in ("ASC", "DESC"):
         query = f"SELECT {names} FROM {table} ORDER BY {KEYS[table]} {direction}"

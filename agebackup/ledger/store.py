@@ -89,6 +89,7 @@ class Ledger:
             yield
             return
         with self._explained():
+            self._require_own()
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             with self._explained():
@@ -106,10 +107,11 @@ class Ledger:
 
         Of an app's runs the oldest go when there are more than `RUNS_KEPT`.
         """
-        self._insert("INSERT OR REPLACE", records)
         apps = {record.app for record in records if isinstance(record, RunRecord)}
-        for app in sorted(apps):
-            self._write(_THIN, {"app": app, "kept": RUNS_KEPT - 1})
+        with self.together():
+            self._insert("INSERT OR REPLACE", records)
+            for app in sorted(apps):
+                self._write(_THIN, {"app": stored("app", app), "kept": RUNS_KEPT - 1})
 
     def add(self, *records: Record) -> None:
         """Write those of `records` whose key is not known yet, all of them or none."""
@@ -123,7 +125,7 @@ class Ledger:
         changed = replace(record, **changes)
         if not changes:
             return changed
-        assignments = ", ".join(f'"{name}" = ?' for name in changes)
+        assignments = ", ".join(f"[{name}] = ?" for name in changes)
         query = f"UPDATE archives SET {assignments} WHERE name = ? AND destination = ?"
         with self.together():
             with self._explained("refused"):
@@ -146,8 +148,9 @@ class Ledger:
         destination: str | None = None,
         deleted: bool = False,
         pending: bool = False,
+        limit: int = -1,
     ) -> tuple[ArchiveRecord, ...]:
-        """Return the records that match, newest first.
+        """Return the records that match, newest first, at most `limit` unless that is negative.
 
         Deleted ones (a deletion that may not have happened yet among them) on request, and with
         `pending` those that may not have been published.
@@ -158,10 +161,11 @@ class Ledger:
         terms += [] if pending else ["pending <> 'publish'"]
         where = " AND ".join(terms) or "1"
         values = [stored("", value) for value in given.values()]
-        return self._select(ArchiveRecord, f"{where} ORDER BY time DESC, name DESC", values)
+        rest = f"{where} ORDER BY time DESC, name DESC LIMIT ?"
+        return self._select(ArchiveRecord, rest, [*values, limit])
 
     def runs(self, app: str | None = None, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        """Return the last `limit` runs, newest first."""
+        """Return the last `limit` runs, all where it is negative, newest first."""
         where = "1" if app is None else "app = ?"
         values = [] if app is None else [stored("app", app)]
         return self._select(RunRecord, f"{where} ORDER BY begun DESC LIMIT ?", [*values, limit])
@@ -210,7 +214,8 @@ class Ledger:
         return found
 
     def _select(self, kind: type[R], rest: str, values: Sequence[Any]) -> tuple[R, ...]:
-        listed = ", ".join(f'"{name}"' for name in columns(kind))
+        # In double quotes SQLite would take a column that is missing for a text.
+        listed = ", ".join(f"[{name}]" for name in columns(kind))
         with self._explained():
             self._require_current()
             query = f"SELECT {listed} FROM {TABLES[kind]} WHERE {rest}"
@@ -220,7 +225,7 @@ class Ledger:
         with self.together(), self._explained("refused"):
             for record in records:
                 names = columns(type(record))
-                listed, holders = (", ".join(f'"{n}"' for n in names), ", ".join("?" * len(names)))
+                listed, holders = (", ".join(f"[{n}]" for n in names), ", ".join("?" * len(names)))
                 self._connection.execute(
                     f"{verb} INTO {TABLES[type(record)]} ({listed}) VALUES ({holders})",
                     [stored(name, getattr(record, name)) for name in names],
@@ -231,18 +236,22 @@ class Ledger:
             return self._connection.execute(query, values).rowcount
 
     def _require_current(self) -> None:
-        """Refuse to go on with a file that is no longer the ledger, or not this process's."""
+        """Refuse to go on with a file that is no longer the ledger."""
+        self._require_own()
         try:
             status = self.file.stat(follow_symlinks=False)
         except FileNotFoundError:
             raise LedgerError(self.file, "it was removed while it was in use") from None
         if (status.st_dev, status.st_ino) != self._identity:
             raise LedgerError(self.file, "it was replaced while it was in use")
-        if os.getpid() != self._process:
-            raise LedgerError(self.file, "another process than this one opened it")
         version = version_of(self._connection)
         if version > VERSION:
             raise newer(self.file, version)
+
+    def _require_own(self) -> None:
+        """A forked child must not touch it (sqlite.org/howtocorrupt.html, 2.6)."""
+        if os.getpid() != self._process:
+            raise LedgerError(self.file, "another process than this one opened it")
 
     def _explained(self, senseless: Cause = "damaged") -> AbstractContextManager[None]:
         return explained(self.file, senseless)

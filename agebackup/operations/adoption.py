@@ -87,7 +87,7 @@ def begin(
     A row of another folder is believed where the size is the same: a folder that moved.
     """
     known = next((row for row in rows if row.destination == folder.key), None)
-    size = None if entry.evicted and not entry.size else entry.size
+    size = entry.size if entry.name == str(name) else None  # a stub says nothing of it
     if known is not None:
         adoption = Adoption(folder, entry, depth, known, known)
         _complete(adoption, size)
@@ -98,7 +98,7 @@ def begin(
         record = replace(
             elsewhere,
             destination=folder.key,
-            file_name=entry.name,
+            file_name=str(name),
             foreign=not depth.mine,
             bad=False,
             hashed=None,

@@ -348,3 +348,28 @@ def test_audits_and_runs_beside_each_other_find_nothing_false(
             run.communicate()
         assert run.returncode == 0
     assert _audit(world)[0] == 0
+
+
+def test_what_was_pruned_or_deleted_is_not_missed(
+    world: World, folder: Path, app: SampleApp, keys: Keys
+) -> None:
+    """Archives that a rule or the person removed are no findings; brought back, they are a note."""
+    first, second, _ = _archives(folder)
+    content = first.read_bytes()
+    assert world.run("delete", first, "--yes").code == 0
+    pruned = world.run("prune", "notes", "--to", folder, "--keep-last", "1", "--yes")
+    assert pruned.code == 0, pruned.err
+    assert not second.exists()
+    assert _audit(world)[0] == 0
+    first.write_bytes(content)
+    code, said, _ = _audit(world)
+    assert (code, [one["code"] for one in said["findings"]]) == (0, ["brought-back"])
+
+
+def test_a_rebuilt_ledger_is_in_order(world: World, folder: Path) -> None:
+    """After the ledger was lost and made again from the folder, nothing is amiss."""
+    for file in world.state.glob("ledger.db*"):
+        file.unlink()
+    rebuilt = world.run("ledger", "rebuild", folder, "--read")
+    assert rebuilt.code == 0, rebuilt.err
+    assert _audit(world, "--to", folder)[0] == 0

@@ -178,6 +178,46 @@ def test_a_refused_prune_is_loud(world: World, app: SampleApp, keys: Keys) -> No
     assert "more than 1" in world.run("log").out
 
 
+def grow(app: SampleApp) -> None:
+    """Let the app have 500 more rows."""
+    with closing(sqlite3.connect(app.ledger)) as connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+            "INSERT INTO entries SELECT i, 'a', 1, 'x' FROM n"
+        )
+        connection.commit()
+
+
+def shrink(app: SampleApp) -> None:
+    """Let these rows be lost."""
+    with closing(sqlite3.connect(app.ledger)) as connection:
+        connection.execute("DELETE FROM entries WHERE id >= 1000")
+        connection.commit()
+
+
+@pytest.mark.parametrize("word", ["note", "refuse"])
+def test_a_sudden_loss(world: World, app: SampleApp, keys: Keys, word: str) -> None:
+    """Lost rows are said; with guard.shrink = "refuse" nothing is pruned while that lasts."""
+    grow(app)
+    out = declare(world, app, keys, f'{COUNT}guard = {{shrink = "{word}"}}')
+    for _ in range(2):
+        assert world.run("create", "notes").code == 0
+    shrink(app)
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "lost 90% of its rows" in outcome.err
+    if word == "note":
+        assert len(archives(out)) == 2 and last_run(world)["pruning"]["status"] == "done"
+        return
+    outcome = world.run("create", "notes")
+    assert outcome.code == 0 and "lost 90% of its rows" in outcome.err
+    assert len(archives(out)) == 4
+    pruning = last_run(world)["pruning"]
+    assert pruning["status"] == "held" and "guard.shrink" in pruning["message"]
+    grow(app)
+    assert world.run("create", "notes").code == 0
+    assert last_run(world)["pruning"]["status"] == "done" and len(archives(out)) == 2
+
+
 def test_a_deletion_is_finished(world: World, app: SampleApp, keys: Keys) -> None:
     """What a killed run had decided to delete goes at the beginning of the next one."""
     out = declare(world, app, keys, "retention = {count = 9}\n")

@@ -4,10 +4,11 @@ Whatever goes wrong here, unforeseen things included, is a warning: the archive 
 """
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable
+from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable, shortened
 from agebackup.ledger import LedgerError
+from agebackup.model.changes import shrunk, sudden
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.records import ArchiveRecord
@@ -16,6 +17,9 @@ from agebackup.operations.order import Site
 from agebackup.operations.prune import PruneOrder, prune
 from agebackup.operations.record import Recording
 from agebackup.operations.removal import finish_deletions
+
+MEMORY = timedelta(days=14)
+"""How long a sudden shrinkage holds pruning back: time for somebody to notice."""
 
 
 def before_create(app: str, site: Site, record: Recording) -> None:
@@ -68,16 +72,42 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
 
 def _gone(app: str, destination: str, now: datetime, record: Recording) -> list[ArchiveRecord]:
     """Return what went with the pruning of this very moment, oldest first."""
-    try:
-        rows = record.ledger.archives(app, destination=destination, deleted=True)  # type: ignore[union-attr]
-    except LedgerError:
-        return []
-    return [row for row in reversed(rows) if row.deleted == now and not row.pending]
+    rows = reversed(_rows(app, destination, record))
+    return [row for row in rows if row.deleted == now and not row.pending]
+
+
+def tell_changes(report: CreateReport, record: Recording) -> None:
+    """Say what changed suddenly since the archive before; what is gone altogether `create` says."""
+    before = report.before.figures if report.before else None
+    for finding in sudden(before, report.figures) if before else ():
+        if not finding.code.startswith("gone-"):
+            record.warn(f"{finding.fact} {finding.remedy}")
 
 
 def _held_back(profile: Profile, report: CreateReport, record: Recording) -> str:
-    """Return why nothing may be pruned now, "" for no reason."""
+    """Return why nothing may be pruned now, "" for no reason.
+
+    The new archive is compared with each of the last two weeks that is still there: what shrank
+    one night would otherwise be the measure of the next.
+    """
+    if profile.watch.shrink != "refuse" or record.ledger is None:
+        return ""
+    since = report.record.time - MEMORY
+    for one in _rows(profile.name, report.destination, record):
+        if one.figures is None or one.deleted or one.bad or not since <= one.time:
+            continue
+        facts = [finding.fact for finding in shrunk(sudden(one.figures, report.figures))]
+        if facts:
+            return f"much less is in the app than in {one.name}: {' '.join(shortened(facts))}"
     return ""
+
+
+def _rows(app: str, destination: str, record: Recording) -> tuple[ArchiveRecord, ...]:
+    try:
+        ledger = record.ledger
+        return ledger.archives(app, destination=destination, deleted=True) if ledger else ()
+    except LedgerError:
+        return ()
 
 
 def _reason(error: Exception) -> str:

@@ -100,6 +100,15 @@ class Worker:
             self._reap()
         self._close()
 
+    def abandon(self) -> None:
+        """End the child without waiting for that, for it may never come."""
+        if self._status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+        self._close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,0 +1,135 @@
+"""agebackup status"""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli.console import console
+from agebackup.cli.findings import fields, told
+from agebackup.cli.scope import known_ledger, now, places
+from agebackup.cli.settings import current, global_options
+from agebackup.cli.timers import timers
+from agebackup.errors import STALE, printable
+from agebackup.model.durations import span_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agebackup.cli.scope import Place
+    from agebackup.cli.timers import Timer
+    from agebackup.model.freshness import AppStatus
+    from agebackup.operations.status import Watched
+
+
+@click.command("status", short_help="Say whether backups are fresh.")
+@click.argument("app", required=False)
+@click.option("--max-age", metavar="26h", help="The oldest that the newest archive may be.")
+@global_options
+def command(app: str | None, max_age: str | None) -> int:
+    """Say of each app whether its backups are fresh: a line per app, and what is wrong.
+
+    Exit code 5 where the newest archive is older than --max-age (else max_age, else the interval
+    and two hours), missing, cut short or from the future, or where there is none. Looks at names
+    and sizes only, and waits for no destination that hangs.
+    """
+    from agebackup.model.durations import parse_duration
+    from agebackup.operations.status import status
+
+    out = console(current(), "status")
+    limit = parse_duration(max_age).total_seconds() if max_age is not None else None
+    watched = list(_watched(places(app, None, out), limit, timers(out)))
+    moment = now()
+    found = status(watched, partial(known_ledger, out), moment, out.progress)
+    code = STALE if any(one.stale for one in found) else 0
+    if out.settings.json:
+        out.output.result(
+            "",
+            status="stale" if code else "ok",
+            exit=code,
+            apps=[_fields(one, moment) for one in found],
+        )
+    else:
+        out.output.result("\n".join(line for one in found for line in _lines(one, moment)))
+    return code
+
+
+def _watched(
+    found: "Iterable[Place]", limit: float | None, installed: "Mapping[str, Timer]"
+) -> "Iterable[Watched]":
+    from agebackup.cli import directories
+    from agebackup.operations.status import Watched
+
+    for place in found:
+        assert place.app is not None
+        timer = installed.get(place.app) or installed.get("")
+        path = Path(os.path.abspath(place.to))
+        yield Watched(
+            place.app,
+            path.parent if path.suffix == ".age" else path,
+            directories.lock_file(place.app),
+            place.profile.watch if place.profile else None,
+            timer.seconds if timer and place.app in installed else None,
+            limit,
+            timer.next_run if timer else None,
+        )
+
+
+def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
+    parts = [f"{one.app}: {_WORDS[one.state]}"]
+    if one.newest is not None:
+        age = span_text(moment - one.newest.time)
+        size = f", {one.newest.size:,} bytes" if one.newest.size is not None else ""
+        parts.append(f"newest {age} ago{size}")
+        parts.append(_checked(one, moment))
+    if one.limit is not None and one.state != "disabled":
+        parts.append(f"stale after {span_text(timedelta(seconds=one.limit))}")
+    if one.next_run is not None:
+        parts.append(f"next run {one.next_run:%Y-%m-%d %H:%M} UTC")
+    parts.append(printable(one.destination))
+    return ["; ".join(parts), *told(one.findings)]
+
+
+_WORDS = {
+    "fresh": "fresh",
+    "stale": "STALE",
+    "never": "NEVER BACKED UP",
+    "disabled": "disabled",
+    "known": "known",
+    "unknown": "NOTHING KNOWN",
+}
+_CHECKS = {"verify": "verified", "restore": "restored", "quick": "looked at", "proof": "proved"}
+
+
+def _checked(one: "AppStatus", moment: "datetime") -> str:
+    record = one.newest
+    if record is None or record.checked is None or record.check not in _CHECKS:
+        return "proved" if record is not None and record.proved else "never checked"
+    return f"{_CHECKS[record.check]} {span_text(moment - record.checked)} ago"
+
+
+def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
+    newest, failure = one.newest, one.last_failure
+    return {
+        "app": one.app,
+        "destination": one.destination,
+        "state": one.state,
+        "stale": one.stale,
+        "newest": newest.name if newest else None,
+        "size": newest.size if newest else None,
+        "age": int((moment - newest.time).total_seconds()) if newest else None,
+        "limit": one.limit,
+        "last_success": one.last_success.isoformat() if one.last_success else None,
+        "last_failure": {"time": failure.begun.isoformat(), "message": failure.message}
+        if failure
+        else None,
+        "check": (newest.check or None) if newest else None,
+        "checked": newest.checked.isoformat() if newest and newest.checked else None,
+        "next_run": one.next_run.isoformat() if one.next_run else None,
+        "running": one.running,
+        "findings": fields(one.findings),
+    }

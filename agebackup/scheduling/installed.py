@@ -1,0 +1,60 @@
+"""What was installed, in a small file of the state directory: read by `run` and `status`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agebackup.errors import FailedError, UsageError, printable
+from agebackup.model.calendar import Every
+from agebackup.system.claims import Claims
+from agebackup.system.durable import write_durably
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A timer that was installed: for one app, or for all of them ("")."""
+
+    app: str
+    every: Every
+    kind: str
+    since: datetime
+
+    @property
+    def seconds(self) -> float:
+        """The time from one firing to the next."""
+        return float(self.every.seconds)
+
+
+def installed(file: Path) -> Mapping[str, Installed]:
+    """Return the installed timers by app; none where there is no such file.
+
+    Raises `FailedError` where the file cannot be read or understood.
+    """
+    try:
+        raw = json.loads(file.read_bytes())["timers"]
+        return {
+            app: Installed(
+                app, Every.parse(one["every"]), one["kind"], datetime.fromisoformat(one["since"])
+            )
+            for app, one in raw.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise FailedError(
+            f"{printable(str(file))} does not say which timers are installed: {printable(said)}.",
+            hint="Install them again: agebackup schedule install.",
+        ) from None
+
+
+def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> None:
+    """Write `timers` to `file`, durably, in place of what it said."""
+    content = {
+        app: {"every": one.every.text, "kind": one.kind, "since": one.since.isoformat()}
+        for app, one in timers.items()
+    }
+    text = json.dumps({"schema": "agebackup/timers/v1", "timers": content}, indent=1) + "\n"
+    write_durably(file, text.encode(), claims, replace=True)

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from agebackup.model.inventory import FolderEntry, Inventory
@@ -66,7 +68,7 @@ class Snapshot:
     inventory: Inventory
     records: tuple[ArchiveRecord, ...] = ()
 
-    @property
+    @cached_property
     def here(self) -> tuple[ArchiveRecord, ...]:
         """The rows of this folder."""
         key = self.inventory.destination
@@ -106,7 +108,7 @@ class Evidence:
     looks: Mapping[str, Look] = field(default_factory=dict)
     ground: Ground = field(default_factory=Ground)
 
-    @property
+    @cached_property
     def subjects(self) -> tuple[Subject, ...]:
         """The files that lay there with the same row, unchanged, before and after."""
         earlier = {one.entry.name: one for one in subjects(self.before)}
@@ -118,13 +120,21 @@ class Evidence:
             and _same(one, earlier[one.entry.name])
         )
 
-    @property
+    @cached_property
     def missing(self) -> tuple[ArchiveRecord, ...]:
         """The rows without a file, before and after."""
         earlier = {one.name for one in missing(self.before)}
         return tuple(
             one for one in missing(self.after) if one.name in earlier and self.ground.means(one.app)
         )
+
+    @cached_property
+    def newest(self) -> Mapping[str, datetime]:
+        """When the newest archive of each app was made that the ledger knows in this folder."""
+        times: dict[str, datetime] = {}
+        for one in self.after.here:
+            times[one.app] = max(one.time, times.get(one.app, one.time))
+        return times
 
     def look(self, subject: Subject) -> Look:
         """Return what was read of `subject`; an empty look where nothing was."""
@@ -169,11 +179,11 @@ def expected(records: Iterable[ArchiveRecord]) -> dict[str, ArchiveRecord]:
 def missing(snapshot: Snapshot) -> tuple[ArchiveRecord, ...]:
     """Return the rows that should have a file and have none, not even an evicted one."""
     taken = {entry.name for entry in _entries(snapshot.inventory)}
-    evicted = {other.resembles for other in snapshot.inventory.others if other.kind == "evicted"}
+    taken |= {other.resembles for other in snapshot.inventory.others if other.kind == "evicted"}
     return tuple(
         one
         for name, one in expected(snapshot.here).items()
-        if one.deleted is None and one.pending == "" and name not in taken | evicted
+        if one.deleted is None and one.pending == "" and name not in taken
     )
 
 

@@ -176,10 +176,9 @@ def _quiet(case: Case, evidence: Evidence) -> Finding | None:
 
 
 def _unrecorded(case: Case, evidence: Evidence) -> Finding:
-    known = [one.time for one in evidence.after.here if one.app == case.subject.app]
-    time = case.subject.name.time if case.subject.name else None
-    newest = time is not None and all(time > one for one in known)
-    ahead = " and newer than all that it knows" if newest and known else ""
+    known = evidence.newest.get(case.subject.app or "")
+    newer = known and case.subject.name and case.subject.name.time > known
+    ahead = " and newer than all that it knows" if newer else ""
     shared = case.subject.app in evidence.ground.shared
     return Finding(
         "note" if shared else "warning",

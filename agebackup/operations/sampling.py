@@ -57,7 +57,8 @@ class Sample:
         """
         listed = tuple(subjects)
         doubtful = self._doubtful(listed)
-        turns = sorted((one for one in listed if one not in doubtful), key=_turn)
+        known = {one.entry.name for one in doubtful}
+        turns = sorted((one for one in listed if one.entry.name not in known), key=_turn)
         copies = _conflict_copies(snapshot)
         total = sum(entry.size for entry in [*(one.entry for one in listed), *copies])
         limit = self._budget.bytes
@@ -66,9 +67,9 @@ class Sample:
             {one.sha256: one.file_name for one in snapshot.here if one.sha256},
             {one.entry.name: one.entry for one in listed},
         )
-        rest = [one.entry for one in turns if not (one.record and one.record.sha256)]
         self._hash((one.entry for one in doubtful), reading)
-        self._hash((one.entry for one in turns if one.entry not in rest), reading, at_least=1)
+        self._hash((one.entry for one in turns if _comparable(one)), reading, at_least=1)
+        rest = (one.entry for one in turns if not _comparable(one))
         self._hash([*copies, *rest], reading)
 
     def _doubtful(self, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
@@ -171,6 +172,10 @@ def _header(entry: FolderEntry, descriptor: int) -> Look:
         stanzas=tuple(sorted(header.recipients)),
         fingerprint=hashlib.sha256(beginning).hexdigest(),
     )
+
+
+def _comparable(subject: Subject) -> bool:
+    return subject.record is not None and bool(subject.record.sha256)
 
 
 def _turn(subject: Subject) -> tuple[bool, datetime, str]:

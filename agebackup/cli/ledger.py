@@ -9,7 +9,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
-from agebackup.errors import AgebackupError, VerificationError, printable, worst
+from agebackup.errors import UsageError, VerificationError, printable, worst
 
 if TYPE_CHECKING:
     from agebackup.operations.rebuild import RebuildOrder, RebuildReport, Rebuilt
@@ -100,8 +100,11 @@ def rebuild_command(destinations: tuple[str, ...], **options: Any) -> int:
     from agebackup.operations.rebuild import rebuild
 
     to = console(current(), "ledger-rebuild")
-    folders = [folder_at(destination) for destination in destinations]
-    return _Telling(to, rebuild(_order(to, options), folders, to.progress)).told()
+    if not all(destinations):
+        raise UsageError("DEST is empty.", hint="Name the directory that holds the archives.")
+    named = {folder.key: folder for folder in map(folder_at, destinations)}
+    report = rebuild(_order(to, options), tuple(named.values()), to.progress)
+    return _Telling(to, report, mine=options["mine"]).told()
 
 
 def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
@@ -126,7 +129,8 @@ def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
 class _Telling:
     """Tells what became of the ledger and of each destination, and decides the exit code."""
 
-    def __init__(self, to: Console, report: "RebuildReport") -> None:
+    def __init__(self, to: Console, report: "RebuildReport", *, mine: bool) -> None:
+        self._mine = mine
         self._to = to
         self._report = report
         rebuilt = report.destinations
@@ -157,15 +161,12 @@ class _Telling:
             output.result_of_work(_summary(one))
         for _, error in self._failures:
             output.failure(error)
-        if any(one.adopted for one in self._looked) and not self._mine():
+        if any(one.adopted for one in self._looked) and not self._mine:
             names = " ".join(printable(one.destination) for one in self._looked if one.adopted)
             output.say(
                 "What was adopted counts as another machine's and is never pruned. If this machine "
                 f"made it: agebackup ledger rebuild --mine {names}"
             )
-
-    def _mine(self) -> bool:
-        return bool(click.get_current_context().params.get("mine"))
 
     def _tell_object(self, code: int) -> None:
         from agebackup.cli.findings import fields

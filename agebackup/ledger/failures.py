@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from agebackup.errors import BusyError, FailedError, RefusedError, printable
+from agebackup.errors import BusyError, FailedError, NotFoundError, RefusedError, printable
 
 Cause = Literal["refused", "absent", "taken", "damaged", "newer", "locked"]
 """The disk or its permissions refuse; there is none; something else has its name; its content makes
@@ -24,6 +24,11 @@ _HINTS: dict[Cause, str] = {
     "damaged": f"Archives do not depend on it. Make a new one: {REBUILD}",
     "newer": "Upgrade agebackup on this machine.",
     "locked": "Try again when the other process is done with it.",
+}
+_CODES: dict[Cause, int] = {
+    "absent": NotFoundError.exit_code,
+    "locked": BusyError.exit_code,
+    "newer": RefusedError.exit_code,
 }
 _SENSELESS = (
     ValueError,
@@ -64,9 +69,8 @@ class LedgerError(FailedError):
 
     @property
     def code(self) -> int:
-        """1, but where another process holds it 11, and where a newer program wrote it 13."""
-        special = {"locked": BusyError.exit_code, "newer": RefusedError.exit_code}
-        return special.get(self.cause, self.exit_code)
+        """1; where there is none 10, another process holds it 11, a newer program wrote it 13."""
+        return _CODES.get(self.cause, self.exit_code)
 
     @property
     def damaged(self) -> bool:

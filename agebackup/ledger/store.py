@@ -164,6 +164,12 @@ class Ledger:
         rest = f"{where} ORDER BY time DESC, name DESC LIMIT ?"
         return self._select(ArchiveRecord, rest, [*values, limit])
 
+    def announced(self, app: str, destination: str) -> tuple[ArchiveRecord, ...]:
+        """Return the archives of `app` that may or may not have been published there."""
+        rest = "app = ? AND destination = ? AND pending = 'publish'"
+        values = stored("app", app), stored("destination", destination)
+        return self._select(ArchiveRecord, rest, values)
+
     def runs(self, app: str | None = None, *, limit: int = 1000) -> tuple[RunRecord, ...]:
         """Return the last `limit` runs, all where it is negative, newest first."""
         where = "1" if app is None else "app = ?"

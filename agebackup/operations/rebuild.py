@@ -6,7 +6,7 @@ What a readable ledger knows is kept and only completed.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
@@ -180,7 +180,7 @@ def _archives(
     for other in inventory.others:
         name = ArchiveName.parse(other.resembles or other.entry.name)
         if other.kind == "evicted" and name is not None:
-            yield name, other.entry
+            yield name, replace(other.entry, evicted=True)
         else:
             harvest.others += 1
 

@@ -182,10 +182,10 @@ def test_what_vanished_is_noticed_in_any_run(
     (world.directory / "elsewhere").mkdir()
     outcome = world.run(*words, "--to", "elsewhere", *tail)
     assert outcome.code == 0
-    assert "events.db was in the last run of x and is not in this one" in outcome.err
-    assert "has no files now; the last run had 8" in outcome.err
+    assert "events.db was in the last archive and is not in this one" in outcome.err
+    assert "has no files now; the last archive had 8" in outcome.err
     outcome = world.run(*words, "--to", "elsewhere", *tail)
-    assert outcome.code == 0 and "last run" not in outcome.err
+    assert outcome.code == 0 and "last archive" not in outcome.err
 
 
 # A ledger that cannot be used

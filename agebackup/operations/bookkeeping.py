@@ -23,7 +23,7 @@ from agebackup.system.progress import Progress
 T = TypeVar("T")
 
 NO_NUMBER = "the archive carries no sequence number"
-NO_FIGURES = "nobody notices what vanished since the last run"
+NO_FIGURES = "nobody notices what changed suddenly since the last archive"
 NO_ROW = (
     "list, status and audit do not know the archive, and prune leaves it alone, until "
     "agebackup ledger rebuild adopts it"
@@ -33,6 +33,7 @@ _UNSETTLED = "what a killed run left open stays open"
 _REPLACED = "the archive that this one replaced still counts as there"
 _DEVICE = "the device of the destination is not noted"
 _PIECE = 1 << 20
+_RECENT = 100
 
 
 class Bookkeeping:
@@ -68,10 +69,8 @@ class Bookkeeping:
         """
 
         def work(ledger: Ledger) -> None:
-            rows = ledger.archives(app, destination=folder.key, deleted=True, pending=True)
-            for row in rows:
-                if row.pending == "publish":
-                    _settle(ledger, row, now, progress or Progress())
+            for row in ledger.announced(app, folder.key):
+                _settle(ledger, row, now, progress or Progress())
 
         self._try(_UNSETTLED, work)
 
@@ -80,10 +79,13 @@ class Bookkeeping:
         return self._try(NO_NUMBER, lambda ledger: ledger.sequel(app))
 
     def last(self, app: str) -> ArchiveRecord | None:
-        """Return the newest archive of `app`, deleted or not, whose figures are known."""
+        """Return the newest archive of `app`, deleted or not, whose figures are known.
+
+        None where the last `_RECENT` ones lack them: they were adopted by their names.
+        """
 
         def work(ledger: Ledger) -> ArchiveRecord | None:
-            rows = ledger.archives(app, deleted=True)
+            rows = ledger.archives(app, deleted=True, limit=_RECENT)
             return next((row for row in rows if row.figures is not None), None)
 
         return self._try(NO_FIGURES, work)

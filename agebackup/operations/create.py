@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from agebackup.errors import AgebackupError, FailedError, printable, shortened
+from agebackup.model.changes import sudden
 from agebackup.model.command import Command
-from agebackup.model.figures import vanished
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
@@ -157,7 +157,8 @@ def _afterwards(site: Site, published: Published, before: ArchiveRecord | None) 
     """Do what follows a publication; whatever fails now is a warning, for the archive is there."""
     record = published.record
     if before is not None and before.figures is not None:
-        yield from vanished(record.app, before.figures, published.figures)
+        for finding in sudden(before.figures, published.figures):
+            yield f"{finding.fact} {finding.remedy}"
     if published.size > ICLOUD_BYTES:
         yield "iCloud Drive takes no files over 50 GB: this archive will not leave the machine."
     site.books.replaced(record, record.time)

@@ -19,7 +19,7 @@ from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
 from agebackup.operations.record import Post, Recording
-from agebackup.operations.upkeep import before_create, prune_after, tell_changes
+from agebackup.operations.upkeep import before_create, prune_after
 from agebackup.system.clock import Deadline, pause
 from agebackup.system.progress import Progress
 
@@ -125,7 +125,6 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
             telling.begin()
             before_create(charge.app, site, record)
             report = create(charge.order(), site, record.progress)
-            tell_changes(report, record)
             if charge.profile is not None:
                 record.pruning = prune_after(charge.profile, site, report, record)
             return report

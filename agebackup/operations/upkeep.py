@@ -76,14 +76,6 @@ def _gone(app: str, destination: str, now: datetime, record: Recording) -> list[
     return [row for row in rows if row.deleted == now and not row.pending]
 
 
-def tell_changes(report: CreateReport, record: Recording) -> None:
-    """Say what changed suddenly since the archive before; what is gone altogether `create` says."""
-    before = report.before.figures if report.before else None
-    for finding in sudden(before, report.figures) if before else ():
-        if not finding.code.startswith("gone-"):
-            record.warn(f"{finding.fact} {finding.remedy}")
-
-
 def _held_back(profile: Profile, report: CreateReport, record: Recording) -> str:
     """Return why nothing may be pruned now, "" for no reason.
 

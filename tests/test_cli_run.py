@@ -100,6 +100,48 @@ def test_only_what_is_enabled(world: World, app: SampleApp, keys: Keys) -> None:
     assert [len(archives(out)) for out in outs] == [1, 2, 1]
 
 
+def timer(world: World, **every: str) -> None:
+    """Let timers be installed, as `schedule install` notes them."""
+    since = "2026-11-01T00:00:00+00:00"
+    timers = {
+        app.strip("_"): {"every": text, "kind": "cron", "since": since}
+        for app, text in every.items()
+    }
+    (world.state / "schedule.json").write_text(json.dumps({"timers": timers}))
+
+
+def test_an_installed_timer_enables(world: World, app: SampleApp, keys: Keys) -> None:
+    """An app is taken when a timer of its own, or one for all, is installed; a no stays a no."""
+    out = declare(world, app, keys, "retries = 0")
+    no = declare(world, app, keys, "enabled = false", "no")
+    world.state.mkdir(parents=True)
+    timer(world, other="daily")
+    assert world.run("run").code == 0 and not archives(out)
+    timer(world, notes="1h")
+    assert world.run("run").code == 0 and len(archives(out)) == 1
+    age(world, hours=1)
+    assert world.run("run").code == 0 and len(archives(out)) == 2
+    timer(world, _="1h")
+    for run in runs(world):
+        rewrite(world, run, begun=datetime.now(UTC) - timedelta(hours=2))
+    assert world.run("run").code == 0 and len(archives(out)) == 2
+    for run in runs(world):
+        rewrite(world, run, begun=datetime.now(UTC) - timedelta(hours=24))
+    assert world.run("run").code == 0 and len(archives(out)) == 3
+    assert not archives(no)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"timers": {"notes": {"every": "never"}}}'])
+def test_damaged_notes_of_timers(world: World, app: SampleApp, keys: Keys, content: str) -> None:
+    """Where nobody knows which timers there are, rather too much is backed up than nothing."""
+    out, no = declare(world, app, keys), declare(world, app, keys, "enabled = false", "no")
+    world.state.mkdir(parents=True)
+    (world.state / "schedule.json").write_text(content)
+    outcome = world.run("run")
+    assert outcome.code == 0 and "warning" in outcome.err and "schedule install" in outcome.err
+    assert len(archives(out)) == 1 and not archives(no)
+
+
 def test_the_worst_counts(world: World, app: SampleApp, keys: Keys) -> None:
     """One app that fails keeps no other from its backup, and its exit code is the command's."""
     first, broken = declare(world, app, keys, ENABLED, "a"), declare(world, app, keys, ENABLED, "b")

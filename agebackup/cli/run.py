@@ -25,12 +25,15 @@ _WORDS = {"not-enabled": "not enabled", "not-due": "not due", "at-work": "not ne
 
 @dataclass(frozen=True)
 class _Call:
-    """What was asked for, and the periods of the installed timers by app ("": one for all)."""
+    """What was asked for, and the periods of the installed timers by app ("": one for all).
+
+    None where these cannot be known: then rather a backup too many than none at all.
+    """
 
     to: Console
     named: bool
     at_once: bool
-    timers: Mapping[str, float]
+    timers: Mapping[str, float] | None
 
 
 @click.command("run", short_help="Back up every app that is due; what a timer calls.")
@@ -80,26 +83,25 @@ def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
     return [config.app(name) for name in dict.fromkeys(apps)] if apps else list(config.apps)
 
 
-def _timers(to: Console) -> Mapping[str, float]:
+def _timers(to: Console) -> Mapping[str, float] | None:
     from agebackup.cli.directories import schedule_file
+    from agebackup.scheduling import installed
 
     try:
-        from agebackup.scheduling import installed
-
         return {app: timer.seconds for app, timer in installed(schedule_file()).items()}
-    except ImportError:
-        return {}
     except AgebackupError as error:
-        to.output.warn(f"Which timers are installed is not known: {error.message}")
-        return {}
+        to.output.warn(f"{error.message} So every app is taken that is not disabled. {error.hint}")
+        return None
 
 
 def _one(profile: "Profile", call: _Call) -> tuple[int, dict[str, Any]]:
     from agebackup.cli.supervising import reporting_to
     from agebackup.model.due import enabled, rhythm
 
-    own, shared = call.timers.get(profile.name), call.timers.get("")
-    if not enabled(profile.watch, own, shared) and not (call.named and call.at_once):
+    timers = call.timers or {}
+    own, shared = timers.get(profile.name), timers.get("")
+    taken = enabled(profile.watch, own, shared) or (call.named and call.at_once)
+    if not taken and (call.timers is not None or profile.watch.enabled is False):
         return _left(profile, call, "not-enabled", "neither enabled = true nor an installed timer")
     beat = rhythm(profile.watch, own, shared)
     with reporting_to(profile.name, call.to) as post:

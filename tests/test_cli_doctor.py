@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 from sample_app import SampleApp
 
 from agebackup.model.checkup import KNOWN_BAD, of_clock, of_size, of_space, of_versions
+from agebackup.model.source import DatabaseSource, Source
+from agebackup.operations.doctor import NETWORK, answering, of_sources
 from agebackup.system.claims import Claims
 from agebackup.system.durable import temporary_name
+from agebackup.system.mounts import kind_of
+from agebackup.system.progress import Progress
 from agebackup.system.rehearsal import rehearse
 
 
@@ -232,3 +236,24 @@ def test_figures_are_judged() -> None:
     assert severities == [["error"], ["warning"], []]
     assert of_space("x", None, 100) == of_space("x", 5, None) == ()
     assert [len(of_size("x", size)) for size in (50 * 10**9, 50 * 10**9 + 1)] == [0, 1]
+
+
+def test_a_place_that_answers_is_not_called_stuck(tmp_path: Path) -> None:
+    """What answers, even that it is absent, is looked at further."""
+    alive, stuck = answering([tmp_path, tmp_path / "absent"], Progress())
+    assert (alive, stuck) == (frozenset({tmp_path, tmp_path / "absent"}), ())
+
+
+@pytest.mark.linux
+def test_a_database_in_wal_mode_on_a_network_share_is_a_warning(app: SampleApp) -> None:
+    """Where several machines may have the file open, WAL mode cannot keep them apart."""
+    here = kind_of(app.ledger)
+    assert here
+    assert here not in NETWORK
+    source = Source("notes", (DatabaseSource("ledger", app.ledger, "data/ledger"),))
+    assert list(of_sources(source)) == []
+    (finding,) = of_sources(source, {here})
+    assert (finding.code, finding.subject) == ("wal-on-network", str(app.ledger))
+    with closing(sqlite3.connect(app.ledger)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    assert list(of_sources(source, {here})) == []

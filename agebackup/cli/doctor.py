@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agebackup.ledger import Ledger
     from agebackup.model.findings import Finding
     from agebackup.model.profile import Profile, Resolution
+    from agebackup.operations.audit import AuditOrder
 
 FOUND = 4
 _UNHINTED = "Correct what it names, then let agebackup doctor look again."
@@ -68,6 +69,7 @@ class _Visit:
     fix: bool = field(kw_only=True)
     resolved: "list[Resolution]" = field(default_factory=list)
     archives: int = 0
+    stuck: frozenset[Path] = frozenset()
 
     def findings(self) -> "Iterator[Finding]":
         """Yield what is found, in the order of looking."""
@@ -87,6 +89,7 @@ class _Visit:
     def _configuration(self) -> "Iterator[Finding]":
         from agebackup.cli.config import checked
         from agebackup.model.findings import Finding
+        from agebackup.operations.doctor import answering
 
         config = known_config(self.out)
         if config is None:
@@ -99,7 +102,12 @@ class _Visit:
             )
             return
         profiles = [config.app(self.app)] if self.app else config.apps
-        self.resolved = [checked(profile, self.out.settings) for profile in profiles]
+        declared = [one.destination for one in profiles if one.destination is not None]
+        alive, stuck = answering(declared, self.out.progress)
+        yield from stuck
+        self.stuck = frozenset(declared) - alive
+        usable = [one for one in profiles if one.destination not in self.stuck]
+        self.resolved = [checked(profile, self.out.settings) for profile in usable]
         for one in self.resolved:
             for finding in one.findings:
                 yield Finding(
@@ -172,38 +180,48 @@ class _Visit:
         from agebackup.operations.audit import ledger_or_finding
         from agebackup.operations.doctor import of_ledger
 
+        tasks, stuck = self._tasks()
+        yield from stuck
         ledger, finding = ledger_or_finding(directories.ledger_file())
         try:
             if ledger is not None:
                 yield from of_ledger(ledger, now())
             else:
                 yield from of_clock(now(), None)
-            yield from self._destinations(ledger)
+            for task in tasks:
+                yield from self._destination(task, ledger)
         finally:
             if ledger is not None:
                 ledger.close()
         if finding is not None and (self.archives or finding.code != "ledger-absent"):
             yield finding
 
-    def _destinations(self, ledger: "Ledger | None") -> "Iterator[Finding]":
-        from agebackup.cli import directories
+    def _tasks(self) -> "tuple[list[AuditOrder], tuple[Finding, ...]]":
         from agebackup.cli.audit import orders
         from agebackup.model.budget import Budget
-        from agebackup.operations.audit import audit
-        from agebackup.operations.doctor import of_destination
+        from agebackup.operations.doctor import answering
 
         try:
             found = places(self.app, None, self.out)
         except (NotFoundError, UsageError):
-            return  # there is none; or the configuration is broken, which was said before
-        for order in orders(found, Budget(bytes=0), self.app, declared=True):
-            report = audit(order, ledger, self.out.progress)
-            self.archives += report.archives
-            yield from report.findings
-            if order.folder.path.is_dir():
-                key = order.folder.key
-                records = ledger.archives(destination=key) if ledger is not None else ()
-                yield from of_destination(order.folder, directories.claims(), records)
+            return [], ()  # there is none; or the configuration is broken, which was said before
+        found = tuple(place for place in found if Path(place.to) not in self.stuck)
+        alive, stuck = answering([Path(place.to) for place in found], self.out.progress)
+        found = tuple(place for place in found if Path(place.to) in alive)
+        return orders(found, Budget(bytes=0), self.app, declared=True), stuck
+
+    def _destination(self, task: "AuditOrder", ledger: "Ledger | None") -> "Iterator[Finding]":
+        from agebackup.cli import directories
+        from agebackup.operations.audit import audit
+        from agebackup.operations.doctor import of_destination
+
+        report = audit(task, ledger, self.out.progress)
+        self.archives += report.archives
+        yield from report.findings
+        if task.folder.path.is_dir():
+            key = task.folder.key
+            records = ledger.archives(destination=key) if ledger is not None else ()
+            yield from of_destination(task.folder, directories.claims(), records)
 
     def _leftovers(self) -> "Iterable[Finding]":
         from agebackup.cli import directories

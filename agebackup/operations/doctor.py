@@ -1,8 +1,10 @@
 """doctor: try and look at what a nightly run depends on, before the night does."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
@@ -14,9 +16,13 @@ from agebackup.model.records import ArchiveRecord
 from agebackup.model.source import Source
 from agebackup.system.claims import Claims
 from agebackup.system.mounts import kind_of
+from agebackup.system.probing import within
+from agebackup.system.progress import Progress
 from agebackup.system.rehearsal import rehearse
 from agebackup.system.workspace import free_bytes
 
+PATIENCE = 10
+"""Seconds that a destination has for its first answer."""
 NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
     | {"fuse.rclone", "fuse.glusterfs", "davfs", "fuse.davfs2", "ncpfs", "vboxsf", "virtiofs"}
@@ -24,6 +30,38 @@ NETWORK = frozenset(
 """Types of file systems that other machines may have open too, as /proc/self/mountinfo has them."""
 _JOURNAL_VERSIONS = 18
 """Offset of two header bytes, both 2 in WAL mode (sqlite.org/fileformat2.html)."""
+
+
+def answering(
+    paths: Iterable[Path], progress: Progress
+) -> tuple[frozenset[Path], tuple[Finding, ...]]:
+    """Return those of `paths` that answer at all, and a finding for each that does not.
+
+    A dead network mount hangs whoever looks at it, so children look. To be called from the main
+    thread, before an SQLite connection is open.
+    """
+    listed = tuple(dict.fromkeys(paths))
+    answers = within(PATIENCE, [partial(_asked, path) for path in listed], progress)
+    answered = dict(zip(listed, answers, strict=True))
+    stuck = tuple(
+        Finding(
+            "error",
+            "destination-stuck",
+            str(path),
+            f"It did not answer within {PATIENCE} seconds.",
+            "See to the drive or the network share; umount -l takes a dead mount away.",
+        )
+        for path, answer in answered.items()
+        if answer is None
+    )
+    return frozenset(path for path, answer in answered.items() if answer is not None), stuck
+
+
+def _asked(path: Path) -> dict[str, object]:
+    with suppress(OSError):
+        os.stat(path)
+        os.statvfs(path)
+    return {}
 
 
 def of_destination(
@@ -56,14 +94,16 @@ def _free(path: Path) -> int | None:
         return None
 
 
-def of_sources(source: Source) -> Iterator[Finding]:
-    """Yield what is odd about where the databases of `source` lie; opens no database.
+def of_sources(source: Source, network: Container[str] = NETWORK) -> Iterator[Finding]:
+    """Yield what is odd about where the databases of `source` lie; connects to none.
+
+    `network` are the types of file systems that are shared between machines.
 
     Only while no connection of this process is open: closing a file drops its locks.
     """
     for database in source.databases:
         kind = kind_of(database.path)
-        if kind in NETWORK and _is_wal(database.path):
+        if kind in network and _is_wal(database.path):
             yield Finding(
                 "warning",
                 "wal-on-network",

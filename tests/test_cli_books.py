@@ -341,17 +341,18 @@ def test_a_ledger_that_is_gone_is_said_once(
 SYNCS = ("renameat2", "fsync", "fdatasync")
 
 
-def around_the_rename(log: Path) -> list[str]:
-    """Return kill points from shortly before the archive gets its name to the run's end."""
-    counts, points, renamed = dict.fromkeys(SYNCS, 0), [], None
+def around_the_rename(world: World, *words: object) -> list[tuple[str, int]]:
+    """Return calls of a run, each by name and number: the fourth gives the archive its name."""
+    log = world.directory / "strace.log"
+    assert run_traced(world, *words, options=("-o", str(log))) == 0
+    counts, points, renamed = dict.fromkeys(SYNCS, 0), [], 0
     for line in log.read_text().splitlines():
         name = line.partition("(")[0]
         if name in counts:
             counts[name] += 1
-            points.append(f"{name}:signal=SIGKILL:when={counts[name]}")
+            points.append((name, counts[name]))
             if ".tar.age" in line and name == "renameat2":
                 renamed = len(points)
-    assert renamed
     return points[renamed - 4 : renamed + 4]
 
 
@@ -371,13 +372,11 @@ def test_a_kill_at_any_point_leaves_books_that_the_next_run_makes_true(
     world: World, app: SampleApp, keys: Keys, out: Path
 ) -> None:
     """After each kill and one more run, rows and files are the same, and no number is missing."""
-    words, log = creating(app, keys), world.directory / "strace.log"
+    words, kept = creating(app, keys), []
     assert world.run(*words).code == 0
-    assert run_traced(world, *words, options=("-o", str(log))) == 0
-    kept = []
-    for point in around_the_rename(log):
+    for name, number in around_the_rename(world, *words):
         before = set(out.glob("*.age"))
-        options = ("-o", os.devnull, "-e", f"inject={point}")
+        options = ("-o", os.devnull, "-e", f"inject={name}:signal=SIGKILL:when={number}")
         assert run_traced(world, *words, options=options) in (-9, 137)
         kept.append(bool(set(out.glob("*.age")) - before))
         assert world.run(*words).code == 0
@@ -389,3 +388,21 @@ def test_a_kill_at_any_point_leaves_books_that_the_next_run_makes_true(
         assert [row.sequence for row in known] == [*range(1, len(known) + 1)]
         assert [row.previous for row in known] == ["", *(row.name for row in known[:-1])]
     assert True in kept and False in kept
+
+
+@pytest.mark.linux
+def test_an_archive_that_does_not_get_its_name_leaves_no_row(
+    world: World, app: SampleApp, keys: Keys, out: Path
+) -> None:
+    """Where the rename fails, or its directory cannot be synced, the ledger knows of no archive."""
+    words = creating(app, keys)
+    assert world.run(*words).code == 0
+    *_, rename, sync, _, _, _ = around_the_rename(world, *words)
+    before = rows(world)
+    for name, number in (rename, sync):
+        options = ("-o", os.devnull, "-e", f"inject={name}:error=EIO:when={number}")
+        assert run_traced(world, *words, options=options) == 1
+        assert rows(world) == before and len(list(out.glob("*.age"))) == len(before)
+    assert rename[0] == "renameat2" and sync[0] == "fsync"
+    assert world.run(*words).code == 0
+    assert rows(world)[-1].sequence == len(before) + 1

@@ -34,7 +34,7 @@ def _forgotten(ledger: "Ledger", app: str) -> tuple[str, ...]:
     """Return a sentence where archives of `app` were published that `ledger` never heard of."""
     from agebackup.model.lastrun import success_in
 
-    if ledger.sequel(app).sequence > 1 or ledger.archives(app, deleted=True):
+    if ledger.sequel(app).sequence > 1 or ledger.archives(app, deleted=True, limit=1):
         return ()
     try:
         success = success_in(directories.last_run_file(app).read_bytes())

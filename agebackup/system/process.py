@@ -193,6 +193,14 @@ class CommandResult:
     stderr: str
 
 
+class CommandError(FailedError):
+    """A command that ended with another code than 0, or not in time; `result` is how."""
+
+    def __init__(self, message: str, result: CommandResult) -> None:
+        super().__init__(message, hint="Run it by hand to see why.")
+        self.result = result
+
+
 def run_command(
     argv: Sequence[str],
     *,
@@ -203,9 +211,9 @@ def run_command(
 ) -> CommandResult:
     """Run `argv`, without a shell, in a process group of its own, for at most `seconds`.
 
-    Raises `FailedError`, with the last line that it wrote to stderr, where it cannot be started,
-    ends with another code than 0, or is not done in time; `StoppedError` when a stop is asked
-    for. In the last two cases the whole group got SIGTERM, then SIGKILL.
+    Raises `FailedError` where it cannot be started, `CommandError`, with the last line that it
+    wrote to stderr, where it ends with another code than 0 or is not done in time; `StoppedError`
+    when a stop is asked for. In the last two cases the whole group got SIGTERM, then SIGKILL.
     """
     return _talk(argv, (b"", seconds), progress, cwd, environment)
 
@@ -271,8 +279,8 @@ def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _command_failed(shown: str, what: str, result: CommandResult) -> FailedError:
+def _command_failed(shown: str, what: str, result: CommandResult) -> CommandError:
     lines = result.stderr.split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     said = f" It said last: {printable(last[:500])}" if last else ""
-    return FailedError(f"The command {shown} {what}.{said}", hint="Run it by hand to see why.")
+    return CommandError(f"The command {shown} {what}.{said}", result)

@@ -1,0 +1,123 @@
+"""What a timer is to start on this machine, and what could keep that from working."""
+
+import getpass
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agebackup.cli import directories
+from agebackup.cli.console import Console
+from agebackup.cli.settings import RECIPIENTS_VARIABLE
+from agebackup.errors import RefusedError, UsageError
+from agebackup.model.calendar import Every
+from agebackup.model.profile import Profile
+
+if TYPE_CHECKING:
+    from agebackup.scheduling.job import Job, Timers
+
+_PASSED_ON = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+"""Variables without which the job would look elsewhere; none of them can hold a secret."""
+_TIMER_PATH = "/usr/bin:/bin"
+
+
+def job_of(app: str | None, every: Every, out: Console) -> "Job":
+    """Return the job of `app` (None: of all apps) as it is to be installed.
+
+    Raises `UsageError` where the configuration does not declare the app, or cannot be understood
+    with the few variables that a timer has, and `RefusedError` for an app that cannot run by
+    itself.
+    """
+    from agebackup.scheduling.job import Job
+
+    profiles = _profiles(app, out)
+    variables = out.settings.environment
+    environment = {name: variables[name] for name in _PASSED_ON if variables.get(name)}
+    config = directories.config_path(out.settings)
+    words = ("--config", os.path.abspath(config), "run", *([app] if app else []))
+    command = (sys.executable, "-P", "-m", "agebackup", *words, "--quiet", "--no-progress")
+    return Job(app or "", every, command, environment, _writable(profiles))
+
+
+def timers_for(options: Mapping[str, Any], out: Console) -> "Timers":
+    """Return the timers that the options `kind` and `system` ask for."""
+    from agebackup.scheduling.choosing import timers_of
+    from agebackup.scheduling.job import Person
+
+    environment = out.settings.environment
+    home = Path(os.path.expanduser("~"))
+    person = Person(
+        home,
+        Path(environment.get("XDG_CONFIG_HOME") or home / ".config"),
+        os.getuid(),
+        getpass.getuser(),
+        environment.get("PATH", os.defpath),
+    )
+    kind, system = options["kind"], options["system"]
+    return timers_of(kind, person, directories.claims(), out.progress, system=system)
+
+
+def doubts(app: str | None, out: Console) -> list[str]:
+    """Return what may fail at night only: programs that the timer's short PATH does not find."""
+    from agebackup.config import check
+
+    found = []
+    for profile in _profiles(app, out):
+        for finding in check(profile, search_path=_TIMER_PATH).findings:
+            if finding.fatal:
+                found.append(f"{profile.name}: {finding.key}: {finding.text.rstrip('.')}.")
+    return found
+
+
+def _profiles(app: str | None, out: Console) -> list[Profile]:
+    from agebackup.config import load_config
+
+    file = directories.config_path(out.settings)
+    kept = (*_PASSED_ON, "HOME")
+    environment = {k: v for k, v in out.settings.environment.items() if k in kept}
+    load_config(file, out.settings.environment)  # what is wrong anyway is not the timer's fault
+    try:
+        config = load_config(file, environment)
+    except UsageError as error:
+        raise UsageError(
+            f"{error.message} The timer does not have that variable.", hint=error.hint
+        ) from None
+    profiles = (
+        [config.app(app)] if app else [p for p in config.apps if p.watch.enabled is not False]
+    )
+    for profile in profiles:
+        _require_able(profile, out)
+    if not profiles:
+        raise UsageError(
+            "The configuration declares no app that is enabled.", hint="See agebackup config check."
+        )
+    return profiles
+
+
+def _require_able(profile: Profile, out: Console) -> None:
+    if profile.destination is None:
+        raise RefusedError(
+            f"{profile.name} declares no destination, and a timer gives no --to.",
+            hint="Declare destination in the configuration.",
+        )
+    if not profile.recipients and not profile.recipients_files:
+        variable = out.settings.variable(RECIPIENTS_VARIABLE)
+        known = f" {RECIPIENTS_VARIABLE} is not passed on." if variable else ""
+        raise RefusedError(
+            f"{profile.name} declares no recipient, and a timer gives none.{known}",
+            hint="Declare recipients or recipients_files in the configuration.",
+        )
+
+
+def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
+    """Return the directories that runs write to: SQLite needs its -shm beside a live database."""
+    found = [directories.state_directory(), directories.log_file().parent]
+    found.append(directories.workspace(None))
+    for profile in profiles:
+        destination = profile.destination
+        assert destination is not None
+        found.append(destination.parent if destination.suffix == ".age" else destination)
+        found.append(profile.base)
+        found += [entry.path if entry.pattern else entry.path.parent for entry in profile.databases]
+    return tuple(dict.fromkeys(found))

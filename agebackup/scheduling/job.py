@@ -1,0 +1,96 @@
+"""What a timer is to start, and what every kind of timer can do with it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agebackup.model.calendar import Every
+from agebackup.system.process import CommandError, CommandResult, run_command, tell_command
+from agebackup.system.progress import Progress
+
+LONGEST_RUN = 43_200.0
+"""Seconds that a run may take before its timer ends it."""
+_LOOK = 20.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command for the timer of one app, or of all ("").
+
+    `command` begins with an absolute path. `environment` holds no secret. `writable` are the
+    directories that it writes to. `delay` is the most that a start is put off at random, seconds.
+    """
+
+    app: str
+    every: Every
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    writable: tuple[Path, ...]
+    delay: int = 300
+
+    @property
+    def name(self) -> str:
+        """What the timer is called wherever it is installed."""
+        return timer_name(self.app)
+
+
+def timer_name(app: str) -> str:
+    """Return what the timer of `app` ("": of all apps) is called."""
+    return f"agebackup-{app}" if app else "agebackup"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose timers: home, where its configuration lies, numeric id, login name, search path."""
+
+    home: Path
+    config_home: Path
+    uid: int
+    login: str
+    search_path: str
+
+
+class Timers(ABC):
+    """One kind of timer. Nothing but `install` and `remove` changes anything."""
+
+    kind: str
+
+    def __init__(self, person: Person, progress: Progress) -> None:
+        self.person = person
+        self.progress = progress
+
+    @abstractmethod
+    def render(self, job: Job) -> Mapping[str, str]:
+        """Return what would be installed: text by the name of the place it goes to."""
+
+    @abstractmethod
+    def present(self, app: str) -> Mapping[str, str]:
+        """Return what is installed for `app`, as `render` has it; empty where nothing is."""
+
+    @abstractmethod
+    def install(self, job: Job) -> None:
+        """Install the timer, in place of what was installed for the app; raises `FailedError`."""
+
+    @abstractmethod
+    def remove(self, app: str) -> bool:
+        """Remove the timer of `app`; return whether there was one."""
+
+    @abstractmethod
+    def run(self, job: Job) -> int:
+        """Run the installed job now, in its own environment, to its end; return its exit code."""
+
+    @abstractmethod
+    def doubts(self, job: Job) -> Sequence[str]:
+        """Return sentences about what may fail at night only."""
+
+    def ask(self, *argv: str, seconds: float = _LOOK) -> CommandResult:
+        """Run a command and return how it ended, with another code than 0 too."""
+        try:
+            return run_command(argv, seconds=seconds, progress=self.progress)
+        except CommandError as error:
+            return error.result
+
+    def do(self, *argv: str, said: bytes = b"", seconds: float = _LOOK) -> CommandResult:
+        """Run a command that must succeed, with `said` on its stdin; raises `FailedError`."""
+        return tell_command(argv, said, seconds=seconds, progress=self.progress, cwd=None)

@@ -1,0 +1,99 @@
+"""Agents of launchd, for macOS. Source: launchd.plist(5), launchctl(1)."""
+
+import plistlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agebackup.model.calendar import WEEK, Every
+from agebackup.scheduling.files import put, take_away
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers
+from agebackup.system.claims import Claims
+from agebackup.system.progress import Progress
+
+_GUARDED = ("Documents", "Desktop", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
+
+
+class Launchd(Timers):
+    """An agent `org.agebackup.NAME.plist` of the person."""
+
+    kind = "launchd"
+
+    def __init__(self, person: Person, progress: Progress, claims: Claims) -> None:
+        super().__init__(person, progress)
+        self.claims = claims
+        self._domain = f"gui/{person.uid}"
+
+    def render(self, job: Job) -> Mapping[str, str]:
+        return {str(self._file(job.app)): plistlib.dumps(_agent(job, label(job.app))).decode()}
+
+    def present(self, app: str) -> Mapping[str, str]:
+        file = self._file(app)
+        return {str(file): file.read_text(errors="replace")} if file.is_file() else {}
+
+    def install(self, job: Job) -> None:
+        file = self._file(job.app)
+        self.ask("launchctl", "bootout", f"{self._domain}/{label(job.app)}")
+        put(file, self.render(job)[str(file)], self.claims)
+        self.do("launchctl", "bootstrap", self._domain, str(file))
+
+    def remove(self, app: str) -> bool:
+        there = bool(self.present(app))
+        if there:
+            self.ask("launchctl", "bootout", f"{self._domain}/{label(app)}")
+            take_away(self._file(app))
+        return there
+
+    def run(self, job: Job) -> int:
+        target = f"{self._domain}/{label(job.app)}"
+        # `kickstart` does not wait, so the very command is run here, with the agent's environment
+        self.do("launchctl", "print", target)
+        words = [f"{name}={value}" for name, value in job.environment.items()]
+        path = "PATH=/usr/bin:/bin:/usr/sbin:/sbin"
+        home = f"HOME={self.person.home}"
+        return self.ask("env", "-i", home, path, *words, *job.command, seconds=LONGEST_RUN).code
+
+    def doubts(self, job: Job) -> Sequence[str]:
+        guarded = [self.person.home / place for place in _GUARDED]
+        found = [p for p in job.writable if any(p.is_relative_to(place) for place in guarded)]
+        if not found:
+            return ()
+        return (
+            f"macOS guards {found[0]}: if runs fail with 'Operation not permitted', give "
+            f"{job.command[0]} Full Disk Access (System Settings, Privacy & Security).",
+        )
+
+    def _file(self, app: str) -> Path:
+        return self.person.home / "Library" / "LaunchAgents" / f"{label(app)}.plist"
+
+
+def label(app: str) -> str:
+    """Return the label of the agent of `app`."""
+    return f"org.agebackup.{app}" if app else "org.agebackup"
+
+
+def _agent(job: Job, name: str) -> dict[str, Any]:
+    return {
+        "Label": name,
+        "ProgramArguments": list(job.command),
+        "EnvironmentVariables": dict(job.environment),
+        "StartCalendarInterval": moments(job.every),
+        "ProcessType": "Background",
+        "LowPriorityIO": True,
+        "Nice": 19,
+        "RunAtLoad": False,
+        "Umask": 0o077,
+        "StandardOutPath": "/dev/null",
+        "StandardErrorPath": "/dev/null",
+    }
+
+
+def moments(every: Every) -> list[dict[str, int]]:
+    """Return when `every` fires as StartCalendarInterval has it; missed ones are made up for."""
+    if every.minutes:
+        return [{"Minute": minute} for minute in range(0, 60, every.minutes)]
+    if every.hours:
+        return [{"Hour": hour, "Minute": 0} for hour in range(0, 24, every.hours)]
+    hour, minute = every.clock
+    day = {"Weekday": 0} if every.seconds == WEEK else {}
+    return [{**day, "Hour": hour, "Minute": minute}]

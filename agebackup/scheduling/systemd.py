@@ -1,0 +1,148 @@
+"""Timers of systemd: of the person's own manager, or with `system` of the machine's.
+
+Sources: systemd.timer(5), systemd.service(5), systemd.exec(5), systemd.syntax(7).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agebackup.model.calendar import WEEK, Every
+from agebackup.scheduling.files import put, take_away
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
+from agebackup.system.claims import Claims
+from agebackup.system.progress import Progress
+
+SYSTEM_UNITS = Path("/etc/systemd/system")
+
+_SERVICE = """\
+[Unit]
+Description=agebackup: back up {what}
+Documentation=man:systemd.timer(5)
+
+[Service]
+Type=oneshot
+NotifyAccess=main
+ExecStart={command}
+{environment}Nice=19
+IOSchedulingClass=idle
+TimeoutStartSec={seconds}
+UMask=0077
+NoNewPrivileges=yes
+ProtectSystem=strict
+{writable}PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+"""
+_TIMER = """\
+[Unit]
+Description=agebackup: when to back up {what}
+
+[Timer]
+OnCalendar={calendar}
+Persistent=true
+RandomizedDelaySec={delay}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+class Systemd(Timers):
+    """Units `NAME.service` and `NAME.timer`."""
+
+    kind = "systemd"
+
+    def __init__(self, person: Person, progress: Progress, claims: Claims, *, system: bool) -> None:
+        super().__init__(person, progress)
+        self.claims = claims
+        self.system = system
+        self.units = SYSTEM_UNITS if system else person.config_home / "systemd" / "user"
+        self._control = ("systemctl",) if system else ("systemctl", "--user")
+
+    def render(self, job: Job) -> Mapping[str, str]:
+        what = job.app or "every app"
+        environment = [f"Environment={quoted(f'{k}={v}')}\n" for k, v in job.environment.items()]
+        writable = [f"ReadWritePaths={quoted('-' + str(path))}\n" for path in job.writable]
+        service = _SERVICE.format(
+            what=what,
+            command=" ".join(map(quoted_argument, job.command)),
+            environment="".join(environment),
+            seconds=int(LONGEST_RUN),
+            writable="".join(writable),
+        )
+        timer = _TIMER.format(what=what, calendar=calendar(job.every), delay=job.delay)
+        service_file, timer_file = self._files(job.app)
+        return {str(service_file): service, str(timer_file): timer}
+
+    def present(self, app: str) -> Mapping[str, str]:
+        return {
+            str(file): file.read_text(errors="replace")
+            for file in self._files(app)
+            if file.is_file()
+        }
+
+    def install(self, job: Job) -> None:
+        for file, text in self.render(job).items():
+            put(Path(file), text, self.claims)
+        self.do(*self._control, "daemon-reload")
+        self.do(*self._control, "enable", f"{job.name}.timer")
+        self.do(*self._control, "restart", f"{job.name}.timer")
+
+    def remove(self, app: str) -> bool:
+        name, there = timer_name(app), bool(self.present(app))
+        if there:
+            self.ask(*self._control, "disable", "--now", f"{name}.timer")
+        for file in self._files(app):
+            take_away(file)
+        if there:
+            self.ask(*self._control, "daemon-reload")
+        return there
+
+    def run(self, job: Job) -> int:
+        unit = f"{job.name}.service"
+        ended = self.ask(*self._control, "start", unit, seconds=LONGEST_RUN)
+        shown = self.ask(*self._control, "show", "-p", "ExecMainStatus", "--value", unit)
+        code = shown.stdout.strip()
+        return int(code) if code.isdigit() and int(code) else ended.code
+
+    def doubts(self, job: Job) -> Sequence[str]:
+        if self.system:
+            return ()
+        linger = self.ask("loginctl", "show-user", self.person.login, "-p", "Linger", "--value")
+        if linger.stdout.strip() == "no":
+            return (
+                "Without lingering the timer only runs while you are logged in. To change that: "
+                f"loginctl enable-linger {self.person.login}",
+            )
+        return ()
+
+    def _files(self, app: str) -> tuple[Path, Path]:
+        name = timer_name(app)
+        return self.units / f"{name}.service", self.units / f"{name}.timer"
+
+
+def calendar(every: Every) -> str:
+    """Return `every` as OnCalendar has it."""
+    if every.minutes:
+        return f"*-*-* *:00/{every.minutes}:00"
+    if every.hours:
+        return f"*-*-* 00/{every.hours}:00:00"
+    hour, minute = every.clock
+    day = "Sun " if every.seconds == WEEK else ""
+    return f"{day}*-*-* {hour:02}:{minute:02}:00"
+
+
+def quoted(text: str) -> str:
+    """Return `text` as one word of a unit file, where % introduces a specifier."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def quoted_argument(text: str) -> str:
+    """Return `text` as one word of ExecStart, where $ introduces a variable."""
+    return quoted(text.replace("$", "$$"))

@@ -496,11 +496,7 @@ def test_what_is_no_damage_is_not_replaced(scene: Scene, what: str, code: int) -
 
 def order(scene: Scene, **depth: Any) -> RebuildOrder:
     claims = Claims(scene.world.state / "claims")
-    return RebuildOrder(
-        scene.file,
-        scene.world.state / "locks",
-        Depth(NOW, scene.world.cache, claims, **depth),
-    )
+    return RebuildOrder(scene.file, scene.world.state / "locks", Depth(NOW, claims, **depth))
 
 
 def test_a_stop_changes_nothing(scene: Scene) -> None:
@@ -539,7 +535,7 @@ from datetime import UTC, datetime
 from agebackup.destinations.folder import listed_folder
 from agebackup.operations.adoption import Depth
 from agebackup.operations.rebuild import RebuildOrder, rebuild
-depth = Depth(datetime(2027, 1, 1, tzinfo=UTC), here / "cache", claims)
+depth = Depth(datetime(2027, 1, 1, tzinfo=UTC), claims)
 order = RebuildOrder(here / "state" / "ledger.db", here / "state" / "locks", depth)
 rebuild(order, [listed_folder(str(here / "out"))], Progress())
 """

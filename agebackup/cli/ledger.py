@@ -115,11 +115,11 @@ def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
     keyed = options["identities"] or to.settings.variable(IDENTITY_VARIABLE)
     depth = Depth(
         now=now(),
-        workspace=directories.workspace(options["workspace"]),
         claims=directories.claims(),
         mine=options["mine"],
         read=options["read"],
         reading=reading(to, options) if keyed else None,
+        workspace=directories.workspace(options["workspace"]) if keyed else None,
     )
     depth.claims.sweep()
     file = directories.ledger_file()

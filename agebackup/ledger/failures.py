@@ -34,6 +34,7 @@ _SENSELESS = (
     ValueError,
     TypeError,
     LookupError,
+    AttributeError,
     ArithmeticError,
     RecursionError,
     msgspec.MsgspecError,

@@ -63,8 +63,12 @@ def connected(file: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     """Return a bare connection to the file, which must exist; `mode` is SQLite's: ro or rw."""
     uri = f"{file.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("trusted_schema = OFF", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

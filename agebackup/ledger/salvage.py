@@ -35,7 +35,7 @@ class Content:
     damage: str = ""
 
 
-def content_of(file: Path, workspace: Path, claims: Claims) -> Content | None:
+def content_of(file: Path, claims: Claims) -> Content | None:
     """Return everything that the ledger `file` holds, or None where there is none.
 
     Of a damaged one it is what can still be read. Raises `LedgerError` for every other cause.
@@ -53,12 +53,12 @@ def content_of(file: Path, workspace: Path, claims: Claims) -> Content | None:
         if not error.damaged:
             raise
         damage = error.message
-    return _salvaged(file, damage, workspace, claims)
+    return _salvaged(file, damage, claims)
 
 
-def _salvaged(file: Path, damage: str, workspace: Path, claims: Claims) -> Content:
+def _salvaged(file: Path, damage: str, claims: Claims) -> Content:
     """Read a private copy: SQLite may do with it what it likes, the -wal's content counts."""
-    with private_directory(workspace, claims, prefix="ledger") as private:
+    with private_directory(file.parent, claims, prefix="ledger") as private:
         copy = private / "ledger.db"
         try:
             for source, target in zip(_all_of(file), _all_of(copy), strict=True):

@@ -11,7 +11,7 @@ APPLICATION_ID = 0x61676562
 Step = tuple[str, ...]
 STEPS: tuple[Step, ...] = (
     (
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         """
         CREATE TABLE runs (
             id TEXT PRIMARY KEY,
@@ -28,7 +28,7 @@ STEPS: tuple[Step, ...] = (
             size INTEGER,
             seconds REAL,
             versions TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
+        ) WITHOUT ROWID
         """,
         "CREATE INDEX runs_by_app ON runs (app, begun)",
         """
@@ -61,7 +61,7 @@ STEPS: tuple[Step, ...] = (
             stanzas TEXT NOT NULL,
             figures TEXT NOT NULL,
             PRIMARY KEY (name, destination)
-        ) STRICT, WITHOUT ROWID
+        ) WITHOUT ROWID
         """,
         "CREATE INDEX archives_by_app ON archives (app, time)",
         "CREATE INDEX archives_present ON archives (app, time) WHERE deleted IS NULL",
@@ -71,7 +71,7 @@ STEPS: tuple[Step, ...] = (
             path TEXT PRIMARY KEY,
             device TEXT NOT NULL,
             seen TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
+        ) WITHOUT ROWID
         """,
     ),
 )

@@ -1,5 +1,6 @@
 """The ledger's rows: written durably, all or none, and never worth a failed backup."""
 
+import gc
 import os
 import secrets
 import sqlite3
@@ -222,9 +223,9 @@ class Ledger:
     def _select(self, kind: type[R], rest: str, values: Sequence[Any]) -> tuple[R, ...]:
         # In double quotes SQLite would take a column that is missing for a text.
         listed = ", ".join(f"[{name}]" for name in columns(kind))
-        with self._explained():
+        query = f"SELECT {listed} FROM {TABLES[kind]} WHERE {rest}"
+        with self._explained(), _uncollected():
             self._require_current()
-            query = f"SELECT {listed} FROM {TABLES[kind]} WHERE {rest}"
             return tuple([loaded(kind, row) for row in self._connection.execute(query, values)])
 
     def _insert(self, verb: str, records: Iterable[Record]) -> None:
@@ -261,6 +262,18 @@ class Ledger:
 
     def _explained(self, senseless: Cause = "damaged") -> AbstractContextManager[None]:
         return explained(self.file, senseless)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many records at once: the collector would walk through all that are there, each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _key(record: ArchiveRecord) -> tuple[str, str]:

@@ -27,15 +27,16 @@ _PIECE = 1 << 20
 class Depth:
     """How far archives are looked into: `read` hashes them, `reading` opens them as well.
 
-    `mine`: what is adopted was made by this machine. Databases pass through `workspace`.
+    `mine`: what is adopted was made by this machine. `reading` goes with the `workspace` through
+    which databases pass.
     """
 
     now: datetime
-    workspace: Path
     claims: Claims
     mine: bool = False
     read: bool = False
     reading: Reading | None = None
+    workspace: Path | None = None
 
 
 @dataclass
@@ -183,6 +184,7 @@ def _hash(adoption: Adoption, progress: Progress) -> bool:
 
 def _verify(adoption: Adoption, reading: Reading) -> None:
     depth, entry = adoption.depth, adoption.entry
+    assert depth.workspace is not None
     verified = verify_archive(adoption.path, depth.workspace, depth.claims, reading)
     status = adoption.path.lstat()
     if (status.st_dev, status.st_ino) != entry.inode or verified.manifest is None:

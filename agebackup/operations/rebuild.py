@@ -93,7 +93,7 @@ def rebuild(order: RebuildOrder, folders: Sequence[Folder], progress: Progress) 
     guard = order.ledger.with_name("ledger-rebuild.lock")
     what = "another rebuild of the ledger"
     with exclusive(guard, wait_seconds=order.wait_seconds, what=what, progress=progress):
-        before = content_of(order.ledger, order.depth.workspace, order.depth.claims)
+        before = content_of(order.ledger, order.depth.claims)
         if before is not None and before.damage:
             with _no_run(order, progress):
                 pass  # better now than after hours of reading

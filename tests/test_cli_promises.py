@@ -168,7 +168,7 @@ def test_an_empty_attachments_directory_is_noticed(
     for file in app.blobs.iterdir():
         file.unlink()
     outcome = world.run(*words)
-    assert outcome.code == 0 and "the last run had 8" in outcome.err
+    assert outcome.code == 0 and "the last archive had 8" in outcome.err
 
 
 def test_a_secret_in_the_wrong_place_is_not_echoed(

@@ -191,7 +191,7 @@ def test_a_row_that_makes_no_sense_is_damage(ledger: Ledger, file: Path, column:
     with database(file) as connection:
         connection.execute(f'UPDATE archives SET "{column}" = ?', (NONSENSE[column],))
     with pytest.raises(LedgerError) as caught:
-        ledger.archives()
+        ledger.archives(deleted=True, pending=True)
     assert caught.value.damaged
     with pytest.raises(LedgerError):
         ledger.problems()

@@ -33,6 +33,7 @@ COMMANDS = {
     "keep": "Mark an archive as kept: it is never pruned, and not deleted before `unkeep`.",
     "unkeep": "Take the mark away that `keep` set: the rules of retention decide again.",
     "prune": "Remove the archives of APP, or of every app, that its retention no longer keeps.",
+    "clean": "Clean up after runs that died, and list what ledger and folder disagree about.",
     "status": "Say of each app whether its backups are fresh: a line per app, and what is wrong.",
     "audit": "Say without a key what is wrong with archives.",
     "ledger": "Check this machine's record of archives, or make it again.",

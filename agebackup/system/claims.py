@@ -132,6 +132,20 @@ class Claims:
                     found.append(Path(record.path))
         return tuple(found)
 
+    def named(self) -> frozenset[Path]:
+        """Return every path that any claim names, of living runs and dead ones.
+
+        Read without taking locks; a claim is written before what it names is made. Raises
+        `FailedError` where one cannot be read.
+        """
+        found = set()
+        with explained(self._directory):
+            for file in self._directory.glob("*.json"):
+                with suppress(FileNotFoundError), file.open("rb") as claim:
+                    record = _last_record(claim.fileno())
+                    found.add(Path(record.path) if record else file)
+        return frozenset(found)
+
     def _new_file(self) -> tuple[Path, int]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:

@@ -1,0 +1,142 @@
+"""clean: what dead runs left, what the ledger and the folder do not agree about.
+
+Removed is only what this machine's own claims say is dead, and private copies that nobody claims.
+Everything else is listed with what can be done about it.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from agebackup.destinations.folder import Folder
+from agebackup.errors import FailedError, NotFoundError, printable
+from agebackup.ledger import Ledger
+from agebackup.model.findings import Finding
+from agebackup.model.inventory import Inventory
+from agebackup.operations.inventory import take_inventory
+from agebackup.system.claims import Claims
+from agebackup.system.durable import TEMPORARY_NAME
+
+GONE = "gone from the folder; taken note of by clean"
+
+
+@dataclass(frozen=True)
+class CleanOrder:
+    """What to clean. `workspaces` hold private copies.
+
+    `forget`: rows without a file are marked as deleted, so that audit no longer misses them.
+    """
+
+    folders: tuple[Folder, ...]
+    workspaces: tuple[Path, ...]
+    now: datetime
+    forget: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """What was removed or finished (with `dry_run`: would be), in sentences, and what is left."""
+
+    done: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+
+def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanReport:
+    """Clean up as `order` says; raises what the claims' directory and the ledger raise.
+
+    A private copy is a dead run's where no claim names it, for claims are made first. Temporaries
+    in a destination that no claim of this machine names may be another machine's, at work right
+    now, and stay.
+    """
+    done = [f"{printable(str(path))} was left by a dead run." for path in claims.dead()]
+    if not order.dry_run:
+        done = list(claims.sweep())
+    done += _orphans(order, claims.named())
+    findings: list[Finding] = []
+    for folder in order.folders:
+        try:
+            inventory = take_inventory(folder, ledger, order.now)
+        except (FailedError, NotFoundError) as error:
+            findings.append(Finding("warning", "unread", folder.key, error.message, error.hint))
+            continue
+        findings += _strays(inventory)
+        if order.forget and ledger is not None:
+            done += _forgotten(inventory, ledger, order)
+        else:
+            findings += _rows_without_file(inventory)
+    return CleanReport(tuple(done), tuple(findings))
+
+
+def _orphans(order: CleanOrder, named: Collection[Path]) -> Iterator[str]:
+    """Remove private copies that no claim names; yield a sentence for each."""
+    for workspace in order.workspaces:
+        names: Sequence[str] = ()
+        with suppress(OSError):
+            names = sorted(os.listdir(workspace))
+        for name in names:
+            path = workspace / name
+            if not TEMPORARY_NAME.fullmatch(name) or path in named:
+                continue
+            if not order.dry_run:
+                _remove(path)
+            yield f"{printable(str(path))} was a private copy that no run knows of."
+
+
+def _remove(path: Path) -> None:
+    try:
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FailedError(
+            f"{printable(str(path))} cannot be removed: {error.strerror}.",
+            hint="It may hold data in plaintext: check its permissions and remove it.",
+        ) from None
+
+
+def _strays(inventory: Inventory) -> Iterator[Finding]:
+    for other in inventory.others:
+        if other.kind == "temporary":
+            yield Finding(
+                "note",
+                "temporary",
+                other.entry.name,
+                "It is half written: by a run on another machine, or left by one that died there.",
+                "If no backup of any machine is running, remove it.",
+            )
+    for held in inventory.archives:
+        if held.record is None:
+            yield Finding(
+                "note",
+                "without-row",
+                held.entry.name,
+                "The ledger does not know this archive.",
+                "To make it known: agebackup ledger rebuild DEST, with --mine if it is yours.",
+            )
+
+
+def _rows_without_file(inventory: Inventory) -> Iterator[Finding]:
+    for record in inventory.missing:
+        yield Finding(
+            "warning",
+            "without-file",
+            record.file_name,
+            "The ledger knows this archive, and the folder has it not.",
+            "See agebackup audit. If that is as it should be: agebackup clean --forget.",
+        )
+
+
+def _forgotten(inventory: Inventory, ledger: Ledger, order: CleanOrder) -> Iterator[str]:
+    for record in inventory.missing:
+        if not order.dry_run:
+            ledger.amend(record, deleted=order.now, deleted_why=GONE)
+        yield f"{printable(record.file_name)} is gone from its folder, and the ledger knows it now."

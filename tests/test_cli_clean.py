@@ -1,0 +1,104 @@
+"""clean: what dead runs left goes, what lives stays, and disagreements are listed."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import Keys, World
+from sample_app import SampleApp
+from waiting import until_locked
+
+from agebackup.system.claims import Claims
+
+PRIVATE = ".~agebackup-create-0123456789abcdef.nosync.tmp"
+
+
+def created(world: World, app: SampleApp, keys: Keys) -> Path:
+    done = world.run(
+        "create", *app.create_arguments, "--to", "out", "--mkdir", "-r", keys.recipient
+    )
+    assert done.code == 0, done.err
+    return Path(done.out.strip())
+
+
+def test_an_orphaned_private_copy_goes(world: World, app: SampleApp, keys: Keys) -> None:
+    """A copy in plaintext that no run knows of is removed, and before that only shown."""
+    created(world, app, keys)
+    (world.cache / PRIVATE).mkdir(parents=True)
+    (world.cache / PRIVATE / "copy.db").write_text("plaintext")
+    (world.cache / "something else").write_text("mine")
+    shown = world.run("clean", "--dry-run")
+    assert PRIVATE in shown.out and (world.cache / PRIVATE).exists()
+    done = world.run("clean")
+    assert PRIVATE in done.out and not (world.cache / PRIVATE).exists()
+    assert (world.cache / "something else").exists()
+    assert "nothing to clean" in world.run("clean").out
+
+
+def test_what_a_claim_names_stays(world: World, app: SampleApp, keys: Keys) -> None:
+    """What a living run has claimed is never touched."""
+    created(world, app, keys)
+    claims = Claims(world.state / "claims")
+    with claims.claim(world.cache / PRIVATE) as claim:
+        claim.path.mkdir()
+        claim.identify()
+        done = world.run("clean")
+        assert done.code == 0 and PRIVATE not in done.out
+        assert (world.cache / PRIVATE).exists()
+
+
+def test_what_a_killed_run_left_goes(world: World, app: SampleApp, keys: Keys) -> None:
+    """After SIGKILL `clean` removes what the run had claimed."""
+    created(world, app, keys)
+    process = world.start("create", *app.create_arguments, "--to", "out", "-r", keys.recipient)
+    until_locked(world, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert world.run("clean").code == 0
+    assert not world.leftovers()
+
+
+def test_a_row_without_a_file_is_noted_on_request(world: World, app: SampleApp, keys: Keys) -> None:
+    """An archive that somebody removed is listed, and with --forget audit misses it no longer."""
+    first = created(world, app, keys)
+    created(world, app, keys)
+    first.unlink()
+    assert world.run("audit").code == 4
+    listed = world.run("clean")
+    assert "without-file" in listed.out and first.name in listed.out
+    assert first.name in world.run("clean", "--forget", "--dry-run").out
+    assert world.run("audit").code == 4
+    assert first.name in world.run("clean", "--forget").out
+    assert world.run("audit").code == 0
+
+
+def test_files_without_a_row_and_half_written_ones_are_only_listed(
+    world: World, app: SampleApp, keys: Keys
+) -> None:
+    """What may be another machine's stays, whatever it looks like."""
+    first = created(world, app, keys)
+    stray = first.with_name(first.name.replace("ledger-2", "other-2"))
+    shutil.copy(first, stray)
+    half = first.with_name(PRIVATE)
+    half.write_bytes(b"half")
+    done = world.run("--json", "clean", "--to", "out")
+    assert {one["code"] for one in json.loads(done.out)["findings"]} == {"without-row", "temporary"}
+    assert stray.exists() and half.exists()
+
+
+def test_without_any_destination_the_workspace_is_cleaned(world: World) -> None:
+    """Where nothing is configured there is still something that a restore may have left."""
+    (world.cache / PRIVATE).mkdir(parents=True)
+    assert world.run("clean").code == 0
+    assert not (world.cache / PRIVATE).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("--to", "absent"), 10), (("NO/APP",), 2), (("unknown",), 10)]
+)
+def test_nonsense_is_answered(world: World, words: tuple[str, ...], code: int) -> None:
+    """A wrong name is a sentence and an exit code."""
+    done = world.run("clean", *words)
+    assert done.code == code and done.err

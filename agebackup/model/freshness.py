@@ -75,7 +75,9 @@ class AppStatus:
 
 def judge(facts: Facts, now: datetime) -> AppStatus:
     """Return how `facts` look at the moment `now`; the later the moment, the staler."""
-    newest = next((one for one in facts.archives if not one.bad), None)
+    sound = [one for one in facts.archives if not one.bad]
+    past = (one for one in sound if not is_future(one.time, now))
+    newest = next(past, sound[0] if sound else None)
     made = newest.time if newest else None
     limit = _limit(facts)
     state = _state(facts, made, limit, now)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import sample_app
+from faultsweep.evidence import Content, content_of
 
 _DISK = "64m"
 _CONFIG = """\
@@ -62,6 +63,8 @@ class Machine:
     def build(cls, directory: Path) -> "Machine":
         """Make everything under `directory`, the configuration too."""
         app = sample_app.build(directory / "app", entries=20, attachments=4)
+        app.config.unlink()  # what is not declared is not in the archives
+        app.token.unlink()
         home, outside, disk = directory / "home", directory / "outside", directory / "disk"
         for made in (home / "config" / "agebackup", outside, disk):
             made.mkdir(parents=True)
@@ -134,6 +137,10 @@ class Machine:
         for _ in range(pairs):
             sample_app.write_pair(connection)
         connection.close()
+
+    def state(self) -> Content:
+        """Return what an archive of the application has to hold now."""
+        return content_of(self.app.root)
 
     def _command(self, clock: datetime, arguments: Sequence[str]) -> Sequence[str]:
         said = clock.strftime("%Y-%m-%d %H:%M:%S")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from faultsweep.evidence import Content, content_of, recovered
+from faultsweep.evidence import Content, recovered
 
 from agebackup.model.names import ArchiveName
 from agebackup.model.retaining import plan
@@ -33,7 +33,7 @@ class Truth:
         """Look at the folder after a night whose clock said `clock`; return the broken laws."""
         now = {path.name for path in self._archives()}
         found = [f"{name} came back" for name in sorted(now & self.gone)]
-        state = content_of(self.machine.app.root)
+        state = self.machine.state()
         for name in sorted(now - self.there - self.gone):
             found += self._appeared(name, state)
         vanished = self.there - now

@@ -331,6 +331,15 @@ def test_a_conflict_copy_that_is_what_the_original_should_be_says_so() -> None:
     assert found == {"content-differs": names[0], "conflict-whole": copy}
 
 
+def test_a_conflict_copy_of_a_pruned_archive_is_no_problem() -> None:
+    """What a rule removed is not needed because a sync client kept a copy of it."""
+    folder = AuditedFolder()
+    names = [folder.create() for _ in range(2)]
+    folder.plant(names[0].replace(".tar", " (1).tar"), folder.files[names[0]].content)
+    folder.delete(names[0])
+    assert _problems(folder.evidence()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "budget"),
     [

@@ -75,14 +75,15 @@ def _conflict(other: Other, original: ArchiveRecord | None, evidence: Evidence) 
             "elsewhere if it is whole; agebackup never touches it.",
         )
     if look.sha256 and (wanted or seen):
-        return _same_content(other, wanted, seen)
+        removed = original is not None and original.deleted is not None
+        return _same_content(other, needed=bool(wanted) and seen != wanted and not removed)
     severity: Severity = "note" if original is not None else "warning"
     fact = f"It is a conflict copy of {other.resembles or 'an archive'}, not compared so far."
     return Finding(severity, "conflict-unread", name, fact, "agebackup audit --full compares it.")
 
 
-def _same_content(other: Other, wanted: str, seen: str) -> Finding:
-    if wanted and seen != wanted:
+def _same_content(other: Other, *, needed: bool) -> Finding:
+    if needed:
         return Finding(
             "warning",
             "conflict-whole",

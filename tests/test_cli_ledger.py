@@ -72,9 +72,10 @@ class Scene:
         return open_ledger(self.file, make=False)
 
     def rows(self) -> tuple[ArchiveRecord, ...]:
-        """The rows of the ledger, the oldest first."""
+        """The rows of the ledger in the order of `archives`, made within one second perhaps."""
         with self.ledger() as ledger:
-            return tuple(reversed(ledger.archives(deleted=True, pending=True)))
+            rows = reversed(ledger.archives(deleted=True, pending=True))
+            return tuple(sorted(rows, key=lambda row: row.kind == "manual"))
 
     def amend(self, path: Path, **changes: Any) -> None:
         with self.ledger() as ledger:

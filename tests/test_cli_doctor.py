@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,18 @@ import pytest
 from conftest import Keys, World
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_app import SampleApp
+from sample_app import SampleApp, command
 
-from agebackup.model.checkup import KNOWN_BAD, of_clock, of_size, of_space, of_versions
+from agebackup.model.checkup import (
+    KNOWN_BAD,
+    of_clock,
+    of_size,
+    of_space,
+    of_timer,
+    of_versions,
+)
 from agebackup.model.source import DatabaseSource, Source
+from agebackup.model.watch import Watch
 from agebackup.operations.doctor import NETWORK, answering, of_sources
 from agebackup.system.claims import Claims
 from agebackup.system.durable import temporary_name
@@ -257,3 +266,43 @@ def test_a_database_in_wal_mode_on_a_network_share_is_a_warning(app: SampleApp) 
     with closing(sqlite3.connect(app.ledger)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     assert list(of_sources(source, {here})) == []
+
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("watch", "period", "heard", "found"),
+    [
+        (Watch(), None, None, ("note", "no-timer")),
+        (Watch(enabled=True), None, None, ("warning", "no-timer")),
+        (Watch(enabled=False), 3600.0, NOW, ("note", "disabled")),
+        (Watch(), 86_400.0, NOW - 47 * HOUR, None),
+        (Watch(), 86_400.0, NOW - 49 * HOUR, ("error", "timer-silent")),
+    ],
+)
+def test_a_timer_is_missed_when_nothing_was_heard_of_it(
+    watch: Watch, period: float | None, heard: datetime | None, found: tuple[str, str] | None
+) -> None:
+    """Twice its period without a run is an error; no timer at all is one where it should be."""
+    findings = of_timer("notes", watch, period, heard, NOW)
+    assert [(one.severity, one.code) for one in findings] == ([found] if found else [])
+
+
+@pytest.mark.linux
+def test_a_timer_that_somebody_removed_is_an_error(world: World, nightly: Path) -> None:
+    """The timer was installed, but the crontab does not have it any more."""
+    timer = {"every": "daily", "kind": "cron", "since": datetime.now(UTC).isoformat()}
+    (world.state / "schedule.json").write_text(json.dumps({"timers": {"notes": timer}}))
+    script = 'mount -t tmpfs none /var/spool/cron/crontabs && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", *command(), "doctor", "--json"],
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    codes = {one["code"]: one["severity"] for one in json.loads(done.stdout)["findings"]}
+    assert codes["timer-gone"] == "error"

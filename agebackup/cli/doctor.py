@@ -32,10 +32,10 @@ def command(app: str | None, *, fix: bool) -> int:
     """Look at all that a nightly job needs, and say what to do about each fault.
 
     The configuration and the recipients, permissions, private keys that lie where they should not,
-    versions with known faults, each destination (a small file is really written there and removed),
-    space, clock, ledger, leftovers, and what an audit sees that reads no archive whole. With --fix
-    permissions are set right and leftovers removed; nothing else is changed. Exit code 4 for any
-    error or warning.
+    versions with known faults, timers, each destination (a small file is really written there and
+    removed), space, clock, ledger, leftovers, and what an audit sees that reads no archive whole.
+    With --fix permissions are set right and leftovers removed; nothing else is changed. Exit code 4
+    for any error or warning.
     """
     from agebackup.model.auditing import PROBLEMS
     from agebackup.model.findings import worst_first
@@ -79,6 +79,7 @@ class _Visit:
             self._keys,
             self._versions,
             self._sources,
+            self._timers,
             self._ledger_and_destinations,
             self._leftovers,
         )
@@ -173,6 +174,11 @@ class _Visit:
         for one in self.resolved:
             if one.source is not None:
                 yield from of_sources(one.source)
+
+    def _timers(self) -> "Iterable[Finding]":
+        from agebackup.cli.nightly import of_timers
+
+        return of_timers(self._profiles, self.out)
 
     def _ledger_and_destinations(self) -> "Iterator[Finding]":
         from agebackup.cli import directories

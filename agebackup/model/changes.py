@@ -40,9 +40,11 @@ def _changes(before: Figures, after: Figures) -> Iterator[Finding]:
         yield from _compared("bytes", shown, had.bytes, has.bytes)
     for place, tree in sorted(before.trees.items()):
         shown, now = _shown(place), after.trees.get(place)
-        if now is None or (tree.files and not now.files):
+        if tree.files and (now is None or not now.files):
             fact = f"{shown} has no files now; the last archive had {tree.files:,}."
             yield Finding("warning", "gone-files", shown, fact, "Is its disk mounted?")
+            continue
+        if now is None:
             continue
         yield from _compared("files", shown, tree.files, now.files)
         yield from _compared("bytes", shown, tree.bytes, now.bytes)

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, Severity
+from agebackup.model.watch import Watch
 
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -137,5 +139,40 @@ def of_size(archive: str, size: int) -> tuple[Finding, ...]:
             f"It has {size:,} bytes; iCloud Drive takes no file over 50 GB.",
             "In iCloud it stays on this machine alone: choose another destination, compress it, or "
             "leave derived files out.",
+        ),
+    )
+
+
+def of_timer(
+    app: str, watch: Watch, period: float | None, heard: datetime | None, now: datetime
+) -> tuple[Finding, ...]:
+    """Return whether something backs `app` up by itself, and was heard of lately.
+
+    `period` is how often, in seconds, None without an installed timer; `heard` is when the last run
+    ended or, later than that, the timer was installed.
+    """
+    if watch.enabled is False:
+        fact = f"{app} is disabled in the configuration: nothing backs it up by itself."
+        return (Finding("note", "disabled", app, fact, "Set enabled = true, or leave it out."),)
+    if period is None or heard is None:
+        return (
+            Finding(
+                "warning" if watch.enabled else "note",
+                "no-timer",
+                app,
+                "No timer that agebackup installed backs it up.",
+                f"Install one: agebackup schedule install {app}",
+            ),
+        )
+    silence = now - heard
+    if silence <= timedelta(seconds=2 * period) + _SKEW:
+        return ()
+    return (
+        Finding(
+            "error",
+            "timer-silent",
+            app,
+            f"Nothing was heard of its timer for {span_text(silence)}.",
+            f"See whether the machine sleeps then; try: agebackup schedule run-now {app}",
         ),
     )

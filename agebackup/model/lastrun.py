@@ -113,6 +113,11 @@ def published_in(content: bytes) -> datetime | None:
     return max((moment for moment in moments if moment), default=None)
 
 
+def ended_in(content: bytes) -> datetime | None:
+    """Return when the run that the file tells of ended, well or badly; None where it does not."""
+    return parse_stamp(_parsed(content).get("ended"))
+
+
 def cut_off(run: RunRecord) -> RunRecord:
     """Return `run`, which never ended, as the next run finds it: nobody knows when it died."""
     reached = f" It had come to: {run.phase}." if run.phase else ""

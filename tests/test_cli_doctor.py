@@ -105,6 +105,15 @@ def test_a_private_key_on_the_machine_or_in_the_data_is_a_warning(
     assert {"identity-in-source", "identity-on-machine"} <= set(_doctor(world)[2])
 
 
+def test_a_private_key_that_was_left_where_it_was_made_is_a_warning(
+    world: World, nightly: Path, keys: Keys
+) -> None:
+    """Who forgot to move key.txt out of the home directory after the first backup is told."""
+    assert "identity-on-machine" not in _doctor(world)[2]
+    shutil.copy(keys.identity, world.home / "key.txt")
+    assert _doctor(world)[2]["identity-on-machine"] == str(world.home / "key.txt")
+
+
 def test_the_environment_s_identity_is_on_the_machine_too(
     world: World, nightly: Path, keys: Keys
 ) -> None:

@@ -1,5 +1,6 @@
 """agebackup doctor"""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +159,10 @@ class _Visit:
             found += [Place(tree.path, "source") for tree in trees]
         found.append(Place(directories.config_path(self.out.settings).parent, "machine"))
         found.append(Place(directories.state_directory(), "machine"))
+        home = Path(os.path.expanduser("~"))
+        found.append(Place(home / ".config/age", "machine"))
+        near = {file.parent for one in self._profiles for file in one.recipients_files}
+        found += [Place(path, "machine", depth=1) for path in sorted({*near, home})]
         if self._identity is not None:
             found.append(Place(self._identity, "machine"))
         return of_places(found, self.out.progress.stop)

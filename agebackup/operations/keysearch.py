@@ -29,6 +29,8 @@ class Place:
 
     path: Path
     kind: str
+    depth: int = DEPTH
+    """How many directories deep; 1: the files of `path` itself."""
 
 
 _MEANING = {
@@ -62,19 +64,19 @@ def of_places(places: Iterable[Place], stop: Stop) -> tuple[Finding, ...]:
     """
     found: dict[str, Finding] = {}
     for place in places:
-        for path in _small_files(place.path, stop):
+        for path in _small_files(place, stop):
             if str(path) not in found and _is_key(path, ssh=place.kind == "destination"):
                 severity, code, fact, remedy = _MEANING[place.kind]
                 found[str(path)] = Finding(severity, code, str(path), fact, remedy)  # type: ignore[arg-type]
     return tuple(found.values())
 
 
-def _small_files(top: Path, stop: Stop) -> Iterator[Path]:
-    """Yield the small regular files at or below `top`, nearest first, within the bounds."""
-    if _is_small(top):
-        yield top
+def _small_files(place: Place, stop: Stop) -> Iterator[Path]:
+    """Yield the small regular files at or below `place`, nearest first, within the bounds."""
+    if _is_small(place.path):
+        yield place.path
         return
-    pending, seen = [(top, 1)], 0
+    pending, seen = [(place.path, 1)], 0
     while pending:
         directory, depth = pending.pop(0)
         try:
@@ -87,7 +89,7 @@ def _small_files(top: Path, stop: Stop) -> Iterator[Path]:
                 seen += 1
                 if seen > ENTRIES:
                     return
-                if depth < DEPTH and entry.is_dir(follow_symlinks=False):
+                if depth < place.depth and entry.is_dir(follow_symlinks=False):
                     pending.append((Path(entry.path), depth + 1))
                 elif _is_small(Path(entry.path)):
                     yield Path(entry.path)

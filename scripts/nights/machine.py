@@ -13,6 +13,7 @@ import sample_app
 from faultsweep.evidence import Content, content_of
 
 _DISK = "64m"
+_SHARED_MEMORY = Path("/dev/shm")
 _CONFIG = """\
 [apps.notes]
 root = "{root}"
@@ -69,6 +70,7 @@ class Machine:
         for made in (home / "config" / "agebackup", outside, disk):
             made.mkdir(parents=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "none", disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", _SHARED_MEMORY], check=True)
         (disk / "backups").mkdir()
         identity = outside / "key.txt"
         subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
@@ -118,6 +120,8 @@ class Machine:
             if process.poll() is None:
                 os.kill(process.pid, by)
             out, err = process.communicate()
+        for left in _SHARED_MEMORY.glob("*faketime*"):
+            left.unlink()  # else a later process of the same number could not fake its clock
         return Ended(process.returncode, out, err)
 
     def full_disk(self, clock: datetime, arguments: Sequence[str], left: int) -> Ended:

@@ -15,6 +15,7 @@ from conftest import Keys, World
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_app import SampleApp, command
+from system_faults import OWN_MOUNTS
 
 from agebackup.model.checkup import (
     KNOWN_BAD,
@@ -306,7 +307,7 @@ def test_a_timer_that_somebody_removed_is_an_error(world: World, nightly: Path) 
     (world.state / "schedule.json").write_text(json.dumps({"timers": {"notes": timer}}))
     script = 'mount -t tmpfs none /var/spool/cron/crontabs && exec "$@"'
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", *command(), "doctor", "--json"],
+        [*OWN_MOUNTS, "sh", "-c", script, "sh", *command(), "doctor", "--json"],
         env=dict(world.env),
         capture_output=True,
         text=True,

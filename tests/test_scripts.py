@@ -5,20 +5,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import sample_app
+from system_faults import OWN_MOUNTS
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED_BY_BASH = ("bash", "dirname", "basename", "uname", "cat", "cksum", "id", "env")
 
 
-def _python(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _python(
+    tmp_path: Path, *arguments: str, within: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
     paths = f"{ROOT}/scripts:{ROOT}/tests:{ROOT}"
     (tmp_path / "tmp").mkdir()
     return subprocess.run(
-        [sys.executable, *arguments],
+        [*within, sys.executable, *arguments],
         env=sample_app.environment(tmp_path)
         | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path / "tmp")},
         capture_output=True,
@@ -47,6 +51,18 @@ def test_the_bench_measures_and_leaves_nothing(tmp_path: Path) -> None:
     for name in ("create", "create --no-proof", "verify", "restore"):
         assert lines[name]["ratio"] > 0
         assert lines[name]["peak_bytes"] > 1_000_000
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.linux
+def test_a_month_of_nights_breaks_no_law(tmp_path: Path) -> None:
+    """Kills, full disks, wrong clocks and absent drives cost no archive that is to be kept."""
+    arguments = ("--nights", "30", "--seed", "3", "--json", str(tmp_path / "report.json"))
+    done = _python(tmp_path, "-m", "nights", *arguments, within=OWN_MOUNTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["archives made"] > 20 and report["archives pruned"] > 10
+    assert {end.split(":")[0] for end in report["ends"]} >= {"killed", "disk full", "quiet"}
     assert not list((tmp_path / "tmp").iterdir())
 
 

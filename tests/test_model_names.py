@@ -226,3 +226,9 @@ HASH = "0123456789abcdef" * 4
 def test_a_hash_is_found_in_a_name(relative: str, length: int, found: str | None) -> None:
     """Files named by their hash are recognised, spread over directories and with an ending too."""
     assert named_digest(relative, length) == found
+
+
+@pytest.mark.parametrize("year", ["0000", "0001", "0999", "1969"])
+def test_a_time_that_no_clock_says_makes_no_archive(year: str) -> None:
+    """A name from before 1970 is somebody's invention: such a file is listed as something else."""
+    assert ArchiveName.parse(f"notes-{year}1231T235959Z-1f2e3d4c.tar.age") is None

@@ -212,7 +212,7 @@ def test_local_and_remote_sets_converge(
     """Two copies of a folder that are pruned apart and then joined end where one would have."""
     both = {one.name.time: one for one in [*only_good(local), *only_good(remote)]}
     everything = list(both.values())
-    halves = everything[::2] + everything[:5], everything[1::2] + everything[:5]
+    halves = {*everything[::2], *everything[:5]}, {*everything[1::2], *everything[:5]}
     pruned = [[one.candidate for one in plan(half, policy, NOW).kept] for half in halves]
     joined = list(dict.fromkeys(itertools.chain(*pruned)))
     tiers = names(plan(everything, policy, NOW).kept)

@@ -54,8 +54,7 @@ def retention(raw: object, where: Where) -> Policy | None:
         shared=table.shared,
         max_prune=table.max_prune,
     )
-    tiers = (policy.last, policy.hourly, policy.daily, policy.weekly, policy.monthly)
-    if not any((*tiers, policy.yearly, policy.within)):
+    if not policy.keeps_something:
         raise where.error(
             "it keeps nothing by age or number",
             "Write for example: count = 10. Without the table nothing is ever pruned.",

@@ -16,6 +16,8 @@ _ARCHIVE_NAME = re.compile(
     re.ASCII,
 )
 _TIME = "%Y%m%dT%H%M%SZ"
+_FIRST_YEAR = 1970
+"""No clock says less; and before the year 1000 strftime(3) would not give the same name again."""
 _PERCENT_NEWLINE = re.compile(r"%0[adAD]")
 MAX_PATH_BYTES = 4096 - 1 - 41
 """A path's limit inside a bag: Linux's PATH_MAX, less a NUL and the longest top folder with "/",
@@ -68,6 +70,8 @@ class ArchiveName:
         try:
             time = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
         except ValueError:
+            return None
+        if time.year < _FIRST_YEAR:
             return None
         return cls(match["app"], time, match["id"], bool(match["manual"]), bool(match["zstd"]))
 

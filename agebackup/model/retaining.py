@@ -4,11 +4,16 @@ The semantics are those of restic's `forget` (its documentation, "Removing snaps
 a policy"): of each bucket the newest archive stays; only buckets that hold an archive are counted;
 while a tier has counts left, the oldest archive of all stays too; `within` is measured from the
 newest archive, not from the clock.
+
+Which are kept of some archives does not depend on the way there: a set that was pruned before, in
+parts or after each new archive, ends as the same set that is pruned once. Two things make it so.
+What is kept of many is kept of any few of them too; and what was not kept matters to none of those
+that are. So a file that is out of reach for a while never costs another one.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agebackup.model.buckets import TIERS, Bucket, count_of
 from agebackup.model.inventory import is_future
@@ -66,11 +71,10 @@ def _by_age(newest_first: Sequence[Candidate], policy: Policy) -> Iterator[tuple
     last = len(newest_first) if policy.last < 0 else policy.last
     for candidate in newest_first[:last]:
         yield candidate, "last"
-    if policy.within is not None and newest_first:
-        beginning = newest_first[0].name.time - policy.within
-        for candidate in newest_first:
-            if candidate.name.time > beginning:
-                yield candidate, "within"
+    within = policy.within or timedelta(0)
+    for candidate in newest_first:
+        if newest_first[0].name.time - candidate.name.time < within:
+            yield candidate, "within"
     for tier in TIERS:
         yield from _tier(newest_first, policy, tier)
 
@@ -78,13 +82,14 @@ def _by_age(newest_first: Sequence[Candidate], policy: Policy) -> Iterator[tuple
 def _tier(
     newest_first: Sequence[Candidate], policy: Policy, tier: str
 ) -> Iterator[tuple[Candidate, str]]:
-    left, previous = count_of(policy, tier), None
+    left, seen = count_of(policy, tier), set[Bucket]()
     for candidate in newest_first:
         if left == 0:
             return
-        bucket: Bucket = TIERS[tier](candidate.name.time.astimezone(policy.timezone))
-        if bucket != previous:
+        bucket = TIERS[tier](candidate.name.time.astimezone(policy.timezone))
+        if bucket not in seen:
             yield candidate, tier
-            previous, left = bucket, left - 1
+            seen.add(bucket)
+            left -= 1
         elif candidate is newest_first[-1]:
             yield candidate, f"{tier} (the oldest)"

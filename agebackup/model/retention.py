@@ -36,6 +36,12 @@ class Policy:
     shared: bool = False
     max_prune: int | None = None
 
+    @property
+    def keeps_something(self) -> bool:
+        """Whether a rule keeps archives by number or age: without, all but the newest would go."""
+        tiers = (self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
+        return any(tiers) or bool(self.within)
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -31,6 +31,9 @@ package_of() {
     shasum) echo perl ;;
     setpriv | unshare | mount) echo util-linux ;;
     sha256sum) echo coreutils ;;
+    crontab) echo cron ;;
+    systemd-analyze) echo systemd ;;
+    pgrep) echo procps ;;
     *) echo "$1" ;;
     esac
 }

@@ -53,6 +53,11 @@ def schedule_file() -> Path:
     return state_directory() / "schedule.json"
 
 
+def wish_file(app: str) -> Path:
+    """Return the file that asks the next run of `app` ("": of all) for an archive, due or not."""
+    return _made(state_directory() / "wanted") / (app or ".all")
+
+
 def log_file() -> Path:
     """Return the log's current file; its directory is made 0700."""
     directory = _made(_absolute(platformdirs.user_log_path("agebackup", appauthor=False)))

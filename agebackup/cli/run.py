@@ -27,13 +27,20 @@ _WORDS = {"not-enabled": "not enabled", "not-due": "not due", "at-work": "not ne
 class _Call:
     """What was asked for, and the periods of the installed timers by app ("": one for all).
 
-    None where these cannot be known: then rather a backup too many than none at all.
+    `at_once`: by --now; `wished`: by `schedule`, which tries the timer out. `timers` is None where
+    they cannot be known: then rather a backup too many than none at all.
     """
 
     to: Console
     named: bool
     at_once: bool
+    wished: bool
     timers: Mapping[str, float] | None
+
+    @property
+    def due_anyway(self) -> bool:
+        """Whether an archive is made, due or not."""
+        return self.at_once or self.wished
 
 
 @click.command("run", short_help="Back up every app that is due; what a timer calls.")
@@ -61,7 +68,7 @@ def command(apps: tuple[str, ...], *, at_once: bool) -> int:
     except AgebackupError as error:
         record_failure(error, apps, to)
         raise
-    call = _Call(to, bool(apps), at_once, _timers(to))
+    call = _Call(to, bool(apps), at_once, _wished(apps), _timers(to))
     outcomes = Outcomes(to)
     for profile in profiles:
         if not outcomes.add(profile.name, partial(_one, profile, call)):
@@ -81,6 +88,15 @@ def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
     with translated():
         config = load_config(config_path(to.settings), to.settings.environment)
     return [config.app(name) for name in dict.fromkeys(apps)] if apps else list(config.apps)
+
+
+def _wished(apps: tuple[str, ...]) -> bool:
+    """Take the wishes for `apps`, or for all; return whether there was one."""
+    from agebackup.cli.directories import wish_file
+    from agebackup.cli.scope import now
+    from agebackup.operations.wish import take_wish
+
+    return any([take_wish(wish_file(app), now()) for app in apps or ("",)])
 
 
 def _timers(to: Console) -> Mapping[str, float] | None:
@@ -106,9 +122,9 @@ def _one(profile: "Profile", call: _Call) -> tuple[int, dict[str, Any]]:
     beat = rhythm(profile.watch, own, shared)
     with reporting_to(profile.name, call.to) as post:
         verdict = _verdict(profile, beat, post)
-    if not verdict.due and not call.at_once:
+    if not verdict.due and not call.due_anyway:
         return _left(profile, call, "not-due", verdict.why)
-    if not call.at_once:
+    if not call.due_anyway:
         _jitter(profile, call)
     with reporting_to(profile.name, call.to) as post:
         return _backed_up(profile, call, beat, post)
@@ -143,7 +159,7 @@ def _backed_up(
     asked = replace(
         charge(job),
         needed=lambda ledger: (
-            call.at_once or _verdict(profile, beat, replace(post, ledger=ledger)).due
+            call.due_anyway or _verdict(profile, beat, replace(post, ledger=ledger)).due
         ),
         waits=waits(profile.watch),
     )

@@ -156,8 +156,19 @@ def run_now(app: str | None, **options: Any) -> int:
 
 
 def _run(timers: "Timers", job: "Job", out: Console) -> int:
+    """Try the installed job out; return its exit code, or 1 where it did not do what it should."""
+    from agebackup.operations.wish import leave_wish, take_wish
+
     out.output.say("Running it once, as the timer will.")
+    wish = directories.wish_file(job.app)
+    leave_wish(wish, now(), directories.claims())
     code = timers.run(job)
+    if take_wish(wish, now()) and not code:
+        out.output.warn(
+            "The job ended well, but did not look into this user's state directory "
+            f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
+        )
+        return 1
     if code:
         out.output.warn(
             f"The job ran and ended with {code}: nothing reliable will happen at night. "

@@ -96,6 +96,11 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
 
 
 def _require_able(profile: Profile, out: Console) -> None:
+    if profile.watch.enabled is False:
+        raise RefusedError(
+            f"{profile.name} is disabled in the configuration, so its timer would do nothing.",
+            hint="Set enabled = true, or remove the line: an installed timer enables the app.",
+        )
     if profile.destination is None:
         raise RefusedError(
             f"{profile.name} declares no destination, and a timer gives no --to.",

@@ -1,0 +1,135 @@
+"""JSON.md: whatever a command prints with --json is described there, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Keys, World
+from sample_app import SampleApp
+
+import agebackup
+from agebackup.cli.main import COMMANDS
+
+DOCUMENT = (Path(agebackup.__file__).parent / "JSON.md").read_text()
+SECTION = re.compile(r"^## `agebackup/([\w-]+)/v1`", re.MULTILINE)
+FREE = {"manifest", "databases", "trees", "versions", "files", "installed", "figures"}
+"""What is keyed by names, or described elsewhere."""
+BORROWED = {"run": ("create",), "log": ("log-event", "last-run")}
+"""Sections that refer to others."""
+
+
+def sections() -> dict[str, set[str]]:
+    """Return the words in code of each section, by the schema's name; "" is the beginning."""
+    parts = ["", *SECTION.split(DOCUMENT)]
+    found: dict[str, set[str]] = {}
+    for name, text in zip(parts[::2], parts[1::2], strict=True):
+        words = {
+            word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", code)
+        }
+        found.setdefault(name, set()).update(words)
+    return found
+
+
+WORDS = sections()
+
+
+def undescribed(value: Any, words: set[str]) -> set[str]:
+    """Return the keys in `value`, at any depth, that are not among `words`."""
+    if isinstance(value, list):
+        return set().union(*(undescribed(one, words) for one in value))
+    if not isinstance(value, dict):
+        return set()
+    inner = (undescribed(one, words) for key, one in value.items() if key not in FREE)
+    return set().union({key for key in value if key not in words}, *inner)
+
+
+@pytest.fixture
+def nightly(world: World, app: SampleApp, keys: Keys) -> World:
+    """A machine with a declared app and two archives of it."""
+    done = world.run(
+        *("config", "init", "notes", "--db", app.ledger, "--attachments", app.blobs),
+        *("--to", "out", "--mkdir", "-r", keys.recipient),
+    )
+    assert done.code == 0, done.err
+    for tag in ("first", "second"):
+        assert world.run("create", "notes", "--tag", tag).code == 0
+    return world
+
+
+def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """Return a command line for each schema."""
+    key = ("-i", str(keys.identity))
+    return {
+        "keygen": ("keygen", "-o", "new.txt"),
+        "recipient": ("recipient", *key),
+        "create": ("create", "notes"),
+        "verify": ("verify", "notes:latest", *key),
+        "restore": ("restore", "notes:latest", *key, "--target", "restored"),
+        "inspect": ("inspect", "notes:latest", *key),
+        "ls": ("ls", "notes:latest", *key),
+        "list": ("list",),
+        "get": ("get", "notes:latest", "-o", "copy.age"),
+        "tag": ("tag", "notes:latest", "word"),
+        "untag": ("untag", "notes:latest"),
+        "keep": ("keep", "notes:latest"),
+        "unkeep": ("unkeep", "notes:latest"),
+        "prune": ("prune", "notes", "--keep-last", "1", "--yes"),
+        "delete": ("delete", "notes:latest", "--yes", "--even-last"),
+        "clean": ("clean",),
+        "audit": ("audit",),
+        "status": ("status",),
+        "doctor": ("doctor",),
+        "ledger-check": ("ledger", "check"),
+        "ledger-path": ("ledger", "path"),
+        "ledger-rebuild": ("ledger", "rebuild", "out"),
+        "config-init": ("config", "init", "--config", "other.toml"),
+        "config-check": ("config", "check"),
+        "schedule-show": ("schedule", "show"),
+        "run": ("run", "notes", "--now"),
+        "log": ("log",),
+    }
+
+
+def test_what_a_command_prints_is_described(nightly: World, keys: Keys) -> None:
+    """Every field of every command's object has its line in JSON.md."""
+    for schema, line in calls(keys).items():
+        done = nightly.run("--json", *line)
+        printed = json.loads(done.out)
+        assert printed["schema"] == f"agebackup/{schema}/v1", done.out
+        words = set().union(*(WORDS[name] for name in ("", schema, *BORROWED.get(schema, ()))))
+        assert undescribed(printed, words) == set(), schema
+
+
+def test_last_run_json_is_described(nightly: World) -> None:
+    """What monitoring reads has its lines too."""
+    (file,) = (nightly.state / "apps").glob("*.last-run.json")
+    printed = json.loads(file.read_text())
+    assert printed["schema"] == "agebackup/last-run/v1"
+    assert undescribed(printed, WORDS["last-run"] | WORDS[""]) == set()
+
+
+def test_every_command_has_its_section() -> None:
+    """No command is missing; `cat` has no object."""
+    named = {schema.split("-")[0] for schema in WORDS}
+    assert set(COMMANDS) - {"cat"} <= named
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create", "--db", "absent.db", "--to", "out", "-r", "age1"),
+        ("verify", "absent.age", "-i", "absent.txt"),
+        ("list", "--to", "absent"),
+        ("status", "nothing"),
+        ("prune", "nothing"),
+        ("nonsense",),
+    ],
+)
+def test_a_failure_is_an_object_too(world: World, words: tuple[str, ...]) -> None:
+    """Whoever asks for JSON gets JSON, with the exit code, a message and a hint."""
+    done = world.run("--json", *words)
+    printed = json.loads(done.out)
+    assert printed["status"] == "failed" and printed["exit"] == done.code > 0
+    assert printed["error"]["message"] and "hint" in printed["error"]

@@ -1,5 +1,6 @@
 """agebackup prune"""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ import click
 from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
-from agebackup.cli.scope import Place, now, places, required_ledger
+from agebackup.cli.scope import Place, known_ledger, now, places, required_ledger
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError, printable
 
 if TYPE_CHECKING:
+    from agebackup.ledger import Ledger
     from agebackup.model.retention import Policy
     from agebackup.operations.prune import PruneOrder, PruneReport
 
@@ -83,41 +85,76 @@ def _policy(place: Place, options: dict[str, Any]) -> "Policy | None":
 def _one(
     place: Place, policy: "Policy", out: Console, *, dry_run: bool
 ) -> tuple[int, dict[str, Any]]:
-    from agebackup.cli import directories
+    report, finished = (_planned if dry_run else _pruned)(place, policy, out)
+    if not out.settings.json:
+        _tell(report, out, dry_run=dry_run)
+    if dry_run and not out.settings.json:
+        out.output.result("\n".join((*finished, *report.deleted)))
+    return 0, _fields(report, finished, dry_run=dry_run)
+
+
+def _planned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport, tuple[str, ...]]":
     from agebackup.cli.wiring import folder_at
-    from agebackup.operations.prune import PruneOrder, prune
+    from agebackup.operations.prune import prospect
+
+    folder = folder_at(place.to)
+    with known_ledger(out) or nullcontext() as ledger:
+        report = prospect(_order(place, policy, folder.key, ledger, out), folder, ledger)
+    return report, report.unfinished
+
+
+def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport, tuple[str, ...]]":
+    from agebackup.cli import directories
+    from agebackup.cli.supervising import journal
+    from agebackup.cli.wiring import folder_at
+    from agebackup.operations.prune import prune
     from agebackup.operations.removal import finish_deletions
     from agebackup.system.lock import exclusive
 
     assert place.app is not None
-    folder, app = folder_at(place.to), place.app
-    order = PruneOrder(app, policy, now(), allow_many=out.settings.yes, dry_run=dry_run)
-    with (
-        required_ledger() as ledger,
-        exclusive(
-            directories.lock_file(app),
-            wait_seconds=0,
-            what=f"another run of {app}",
-            progress=out.progress,
-        ),
-    ):
-        if not dry_run:
-            finish_deletions(app, folder, ledger, order.now, out.progress)
-        report = prune(order, folder, ledger, out.progress)
-    _tell(report, out, order)
-    return 0, _fields(report)
+    app, folder, log = place.app, folder_at(place.to), journal(out)
+
+    def told(name: str, why: str) -> None:
+        log.event("pruned", app, archive=name, message=why)
+        if not out.settings.json:
+            out.output.line(name)
+
+    lock = exclusive(
+        directories.lock_file(app),
+        wait_seconds=0,
+        what=f"another run of {app}",
+        progress=out.progress,
+    )
+    with required_ledger() as ledger, lock:
+        finished = finish_deletions(app, folder, ledger, now(), out.progress)
+        for name in finished:
+            told(name, "an earlier run had decided so")
+        order = _order(place, policy, folder.key, ledger, out)
+        return prune(order, folder, ledger, out.progress, told), finished
 
 
-def _tell(report: "PruneReport", out: Console, order: "PruneOrder") -> None:
-    if out.settings.json:
-        return
+def _order(
+    place: Place, policy: "Policy", destination: str, ledger: "Ledger | None", out: Console
+) -> "PruneOrder":
+    from agebackup.model.changes import held_back
+    from agebackup.operations.prune import PruneOrder
+
+    assert place.app is not None
+    held = ""
+    if ledger is not None and place.profile and place.profile.watch.shrink == "refuse":
+        rows = ledger.archives(place.app, destination=destination)
+        held = held_back(rows[0], rows[1:]) if rows else ""
+    return PruneOrder(place.app, policy, now(), out.settings.yes, held)
+
+
+def _tell(report: "PruneReport", out: Console, *, dry_run: bool) -> None:
     where = printable(report.destination)
-    verb = "would go" if order.dry_run else "went"
+    verb = "would go" if dry_run else "went"
     out.output.say(
         f"{report.app} in {where}: {len(report.plan.kept):,} stay, {len(report.deleted):,} {verb} "
         f"({report.freed:,} bytes)."
     )
-    if order.dry_run:
+    if dry_run:
         for one in report.plan.kept:
             out.output.say(
                 f"  stays  {one.candidate.name}  {', '.join(map(printable, one.reasons))}"
@@ -129,20 +166,23 @@ def _tell(report: "PruneReport", out: Console, order: "PruneOrder") -> None:
             f"  {len(report.uncovered):,} more are not known as this machine's: no rule looks at "
             "them (see agebackup ledger rebuild --mine)."
         )
-    out.output.result("\n".join(report.deleted))
+    if dry_run and report.refusal:
+        out.output.say(f"  Without --yes nothing would go. {report.refusal.message}")
 
 
-def _fields(report: "PruneReport") -> dict[str, Any]:
+def _fields(report: "PruneReport", finished: tuple[str, ...], *, dry_run: bool) -> dict[str, Any]:
     parts = {"kept": report.plan.kept, "pruned": report.plan.pruned, "aside": report.plan.aside}
     return {
         "app": report.app,
-        "status": "planned" if report.dry_run else "ok",
+        "status": "planned" if dry_run else "ok",
         "destination": report.destination,
         **{
             name: [{"name": str(one.candidate.name), "reasons": list(one.reasons)} for one in part]
             for name, part in parts.items()
         },
-        "deleted": [] if report.dry_run else list(report.deleted),
+        "deleted": [] if dry_run else list(report.deleted),
+        "finished": list(finished),
         "uncovered": list(report.uncovered),
         "freed": report.freed,
+        "refusal": report.refusal.message if report.refusal else None,
     }

@@ -1,11 +1,12 @@
 """Notice that an app's data changed more in a night than it should: judged by figures alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
-from agebackup.errors import printable
+from agebackup.errors import printable, shortened
 from agebackup.model.findings import Finding
 from agebackup.model.layout import DATA
-from agebackup.model.records import Figures
+from agebackup.model.records import ArchiveRecord, Figures
 
 LOSS = 0.5
 """Half of what was there is a sudden loss."""
@@ -16,6 +17,8 @@ FLOORS = {"rows": 100, "files": 20, "bytes": 1 << 20}
 
 SHRUNK = frozenset({"shrunk-rows", "shrunk-files", "shrunk-bytes", "gone-database", "gone-files"})
 """The codes that mean that something may have been lost."""
+MEMORY = timedelta(days=14)
+"""How long a sudden loss holds pruning back: time for somebody to notice."""
 _LOOK = "Look at the application; older archives still have what was there."
 
 
@@ -27,6 +30,23 @@ def sudden(before: Figures, after: Figures) -> tuple[Finding, ...]:
 def shrunk(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Return those of `findings` that mean that something may have been lost."""
     return tuple(finding for finding in findings if finding.code in SHRUNK)
+
+
+def held_back(newest: ArchiveRecord, others: Iterable[ArchiveRecord]) -> str:
+    """Return why nothing may be pruned under `guard.shrink = "refuse"`, "" for no reason.
+
+    `newest` is compared with each of `others` that is from the two weeks before it and still there:
+    what shrank one night would otherwise be the measure of the next.
+    """
+    for one in others:
+        if one.deleted or one.bad or not newest.time - MEMORY <= one.time <= newest.time:
+            continue
+        if one.figures is None or newest.figures is None:
+            continue
+        facts = [printable(finding.fact) for finding in shrunk(sudden(one.figures, newest.figures))]
+        if facts:
+            return f"much less is in the app than in {one.name}: {' '.join(shortened(facts))}"
+    return ""
 
 
 def _changes(before: Figures, after: Figures) -> Iterator[Finding]:
@@ -61,4 +81,4 @@ def _compared(unit: str, shown: str, had: int, has: int) -> Iterator[Finding]:
 
 
 def _shown(place: str) -> str:
-    return printable(place.removeprefix(DATA))
+    return place.removeprefix(DATA)

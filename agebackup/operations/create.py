@@ -158,7 +158,7 @@ def _afterwards(site: Site, published: Published, before: ArchiveRecord | None) 
     record = published.record
     if before is not None and before.figures is not None:
         for finding in sudden(before.figures, published.figures):
-            yield f"{finding.fact} {finding.remedy}"
+            yield printable(f"{finding.fact} {finding.remedy}")
     if published.size > ICLOUD_BYTES:
         yield "iCloud Drive takes no files over 50 GB: this archive will not leave the machine."
     site.books.replaced(record, record.time)

@@ -5,13 +5,14 @@ too): two machines that use one folder never delete each other's. What is evicte
 into the future or not named exactly as an archive never goes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from agebackup.destinations.folder import Folder
 from agebackup.errors import RefusedError, UsageError, shortened
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import Held, Inventory, grade
+from agebackup.model.inventory import Held, grade
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Candidate, Plan, Policy
 from agebackup.operations.inventory import take_inventory
@@ -24,7 +25,7 @@ FEW = 3
 
 @dataclass(frozen=True)
 class PruneOrder:
-    """What is to be pruned by which policy. `allow_many`: the person said yes to any number.
+    """What is to be pruned by which policy. `allow_many`: the person said yes to it.
 
     `held_back`, a sentence, is why nothing may go now, "" for no reason.
     """
@@ -33,57 +34,83 @@ class PruneOrder:
     policy: Policy
     now: datetime
     allow_many: bool = False
-    dry_run: bool = False
     held_back: str = ""
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What became of the archives of one app in one folder. `freed` in bytes.
+    """What becomes of the archives of one app in one folder. `freed` in bytes.
 
-    `deleted` are those that went (with `dry_run`: would go), oldest first; `uncovered` those that
-    another machine made, or that this one has no record of, so that no rule looked at them.
+    `deleted` are those that go, oldest first; `unfinished` those whose deletion an earlier run had
+    decided and did not come to; `uncovered` those that another machine made, or that this one has
+    no record of, so that no rule looks at them. `refusal` is why nothing goes unless the person
+    says yes, if there is a reason.
     """
 
     app: str
     destination: str
     plan: Plan
     deleted: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     freed: int = 0
-    dry_run: bool = False
+    refusal: RefusedError | None = None
 
 
-def prune(order: PruneOrder, folder: Folder, ledger: Ledger, progress: Progress) -> PruneReport:
+def prospect(order: PruneOrder, folder: Folder, ledger: Ledger | None) -> PruneReport:
+    """Return what `prune` would do now, without doing it.
+
+    Raises `UsageError` for a policy that keeps nothing, and what the folder and the ledger raise.
+    """
+    return _decided(order, folder, ledger)[0]
+
+
+def prune(
+    order: PruneOrder,
+    folder: Folder,
+    ledger: Ledger,
+    progress: Progress,
+    told: Callable[[str, str], None],
+) -> PruneReport:
     """Remove what `order.policy` does not keep, oldest first; the caller holds the app's lock.
 
-    Raises `UsageError` for a policy that keeps nothing, `RefusedError` where more would go at once
-    than `max_prune`, or `held_back` says why nothing may (then nothing went), and what the folder
-    and the ledger raise; what went until then is gone, and recorded.
+    `told` gets the name of each archive that went, and why. Raises what `prospect` raises, and
+    `RefusedError` where more would go at once than `max_prune`, or `held_back` says why nothing may
+    (then nothing went). Whatever is raised, what went until then is gone, recorded and told.
     """
+    report, going = _decided(order, folder, ledger)
+    if report.refusal:
+        raise report.refusal
+    reason = why(order.policy)
+    for held in going:
+        progress.stop.check()
+        _require_newest(report.plan, folder, order)
+        remove(held, folder, ledger, order.now, f"pruned: {reason}")
+        told(str(held.name), reason)
+    return report
+
+
+def _decided(
+    order: PruneOrder, folder: Folder, ledger: Ledger | None
+) -> tuple[PruneReport, list[Held]]:
     require_sensible(order.policy)
     inventory = take_inventory(folder, ledger, order.now)
-    covered = {
-        str(held.name): held for held in inventory.of(order.app) if covers(held, order.policy)
-    }
+    found = inventory.of(order.app)
+    covered = {str(held.name): held for held in found if covers(held, order.policy)}
     planned = plan(map(candidate, covered.values()), order.policy, order.now)
     going = [covered[str(one.candidate.name)] for one in reversed(planned.pruned)]
-    if going and not order.dry_run:
-        _guard(order, planned, len(going))
-        reason = f"pruned: {why(order.policy)}"
-        for held in going:
-            progress.stop.check()
-            _require_newest(planned, folder, order)
-            remove(held, folder, ledger, order.now, reason)
-    return PruneReport(
+    rest = [held for held in found if str(held.name) not in covered]
+    report = PruneReport(
         order.app,
         folder.key,
         planned,
         deleted=tuple(str(held.name) for held in going),
-        uncovered=_uncovered(inventory, order, covered),
+        unfinished=tuple(str(held.name) for held in rest if leaving(held)),
+        uncovered=tuple(str(held.name) for held in rest if not leaving(held)),
         freed=sum(held.entry.size for held in going),
-        dry_run=order.dry_run,
+        refusal=_refusal(order, planned) if going and not order.allow_many else None,
     )
+    return report, going
 
 
 def candidate(held: Held) -> Candidate:
@@ -95,8 +122,7 @@ def candidate(held: Held) -> Candidate:
 
 def require_sensible(policy: Policy) -> None:
     """Raise `UsageError` where `policy` has no rule that keeps anything by age or number."""
-    tiers = (policy.last, policy.hourly, policy.daily, policy.weekly, policy.monthly, policy.yearly)
-    if not any(tiers) and not policy.within:
+    if not policy.keeps_something:
         raise UsageError(
             "The retention policy keeps nothing by age or number.",
             hint="Give a rule, for example --keep-last 10, or keep_daily = 7 in the configuration.",
@@ -125,23 +151,24 @@ def covers(held: Held, policy: Policy) -> bool:
     return bool(record and not record.foreign and not record.pending and record.deleted is None)
 
 
-def _guard(order: PruneOrder, planned: Plan, going: int) -> None:
+def _refusal(order: PruneOrder, planned: Plan) -> RefusedError | None:
     if order.held_back:
-        raise RefusedError(
-            f"Nothing of {order.app} was pruned: {order.held_back}",
-            hint="Look at the newest archive; then prune by hand, or set guard.shrink to note.",
+        return RefusedError(
+            f"Nothing of {order.app} is pruned: {order.held_back}",
+            hint="Look at the newest archive. If it is as it should be, prune by hand with --yes, "
+            'or set guard.shrink = "note".',
         )
-    limit = order.policy.max_prune
+    going, limit = len(planned.pruned), order.policy.max_prune
     if limit is None:
         limit = max(FEW, (len(planned.kept) + going) // 2)
-    if going > limit and not order.allow_many:
-        names = [str(one.candidate.name) for one in planned.pruned]
-        raise RefusedError(
-            f"{going:,} archives of {order.app} would be pruned at once, more than {limit:,}: "
-            "nothing was.",
-            hint=f"See agebackup prune {order.app} --dry-run; if that is right, prune with --yes.",
-            details=shortened(names),
-        )
+    if going <= limit:
+        return None
+    return RefusedError(
+        f"{going:,} archives of {order.app} would be pruned at once, more than {limit:,}: "
+        "nothing was.",
+        hint=f"See agebackup prune {order.app} --dry-run; if that is right, prune with --yes.",
+        details=shortened([str(one.candidate.name) for one in planned.pruned]),
+    )
 
 
 def _require_newest(planned: Plan, folder: Folder, order: PruneOrder) -> None:
@@ -154,10 +181,3 @@ def _require_newest(planned: Plan, folder: Folder, order: PruneOrder) -> None:
                 f"The newest archive {newest} vanished while {order.app} was pruned.",
                 hint="Something else is at work in the folder: look there, then prune again.",
             )
-
-
-def _uncovered(
-    inventory: Inventory, order: PruneOrder, covered: dict[str, Held]
-) -> tuple[str, ...]:
-    names = (str(held.name) for held in inventory.of(order.app))
-    return tuple(name for name in names if name not in covered)

@@ -35,7 +35,8 @@ def finish_deletions(
     """End the deletions of `app` in `folder` that were cut short; return the names that went.
 
     To be called while no run of `app` is at work. A file that is not the one which was to go stays,
-    as does one that is the last good archive by now: the decision is then taken back. Raises what
+    as do one that was marked as kept since and one that is the last good archive by now: the
+    decision is then taken back. Raises what
     `take_inventory`, `Folder.remove` and the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
@@ -70,7 +71,7 @@ def _finished(
 
 
 def _may_go(row: ArchiveRecord, entry: FolderEntry, inventory: Inventory) -> bool:
-    same = entry.regular and row.size in (None, entry.size)
+    same = entry.regular and row.size in (None, entry.size) and not row.kept
     others = (one for one in inventory.of(row.app) if one.entry.name != entry.name)
     return same and any(grade(one) == "good" and not leaving(one) for one in others)
 

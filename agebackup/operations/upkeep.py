@@ -4,22 +4,17 @@ Whatever goes wrong here, unforeseen things included, is a warning: the archive 
 """
 
 import os
-from datetime import datetime, timedelta
 
-from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable, shortened
-from agebackup.ledger import LedgerError
-from agebackup.model.changes import shrunk, sudden
+from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable
+from agebackup.ledger import Ledger
+from agebackup.model.changes import held_back
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
-from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.order import Site
 from agebackup.operations.prune import PruneOrder, prune
 from agebackup.operations.record import Recording
 from agebackup.operations.removal import finish_deletions
-
-MEMORY = timedelta(days=14)
-"""How long a sudden shrinkage holds pruning back: time for somebody to notice."""
 
 
 def before_create(app: str, site: Site, record: Recording) -> None:
@@ -51,12 +46,19 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
         message = "Nothing was pruned, because the ledger cannot be used."
         record.warn(message)
         return Pruning("failed", message=message)
-    now, status, message = record.post.clock(), "done", ""
-    order = PruneOrder(profile.name, policy, now, held_back=_held_back(profile, report, record))
+    gone: list[str] = []
+
+    def told(name: str, why: str) -> None:
+        gone.append(name)
+        record.note("pruned", archive=name, message=why)
+
+    status, message = "done", ""
     try:
-        prune(order, folder, ledger, record.progress)
+        held = _held_back(profile, report, ledger)
+        order = PruneOrder(profile.name, policy, record.post.clock(), held_back=held)
+        prune(order, folder, ledger, record.progress, told)
     except RefusedError as error:
-        status = "held" if order.held_back else "refused"
+        status = "held" if held else "refused"
         message = f"{error.message} {error.hint}"
     except StoppedError:
         status, message = "failed", "Pruning was cut short; the next run goes on with it."
@@ -64,42 +66,14 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
         status, message = "failed", f"Pruning failed: {_reason(error)}"
     if message:
         record.warn(message)
-    gone = _gone(profile.name, folder.key, now, record)
-    for one in gone:
-        record.note("pruned", archive=one.name, message=one.deleted_why.removeprefix("pruned: "))
-    return Pruning(status, tuple(one.name for one in gone), message)
+    return Pruning(status, tuple(gone), message)
 
 
-def _gone(app: str, destination: str, now: datetime, record: Recording) -> list[ArchiveRecord]:
-    """Return what went with the pruning of this very moment, oldest first."""
-    rows = reversed(_rows(app, destination, record))
-    return [row for row in rows if row.deleted == now and not row.pending]
-
-
-def _held_back(profile: Profile, report: CreateReport, record: Recording) -> str:
-    """Return why nothing may be pruned now, "" for no reason.
-
-    The new archive is compared with each of the last two weeks that is still there: what shrank
-    one night would otherwise be the measure of the next.
-    """
-    if profile.watch.shrink != "refuse" or record.ledger is None:
+def _held_back(profile: Profile, report: CreateReport, ledger: Ledger) -> str:
+    if profile.watch.shrink != "refuse":
         return ""
-    since = report.record.time - MEMORY
-    for one in _rows(profile.name, report.destination, record):
-        if one.figures is None or one.deleted or one.bad or not since <= one.time:
-            continue
-        facts = [finding.fact for finding in shrunk(sudden(one.figures, report.figures))]
-        if facts:
-            return f"much less is in the app than in {one.name}: {' '.join(shortened(facts))}"
-    return ""
-
-
-def _rows(app: str, destination: str, record: Recording) -> tuple[ArchiveRecord, ...]:
-    try:
-        ledger = record.ledger
-        return ledger.archives(app, destination=destination, deleted=True) if ledger else ()
-    except LedgerError:
-        return ()
+    rows = ledger.archives(profile.name, destination=report.destination)
+    return held_back(report.record, rows)
 
 
 def _reason(error: Exception) -> str:

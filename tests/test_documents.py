@@ -2,18 +2,26 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from conftest import Keys, World
 from sample_app import SampleApp, command
+from system_faults import OWN_MOUNTS
 
 from agebackup import errors
 from agebackup.cli.main import COMMANDS
+from agebackup.config.reading import parse_config
+from agebackup.model.names import ArchiveName
 from agebackup.model.recovery import RECOVERY_NOTE
+from agebackup.model.retaining import plan
+from agebackup.model.retention import Candidate
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+NIGHTS = (ROOT / "agebackup" / "NIGHTS.md").read_text()
 EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -24,12 +32,17 @@ def blocks(heading: str, language: str) -> list[str]:
     return [code for name, code in BLOCK.findall(section) if name == language]
 
 
-def shell(world: World, code: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+OWN_CRONTABS = (*OWN_MOUNTS, "sh", "-c", 'mount -t tmpfs x /var/spool/cron/crontabs; exec "$@"', "")
+
+
+def shell(
+    world: World, code: str, directory: Path, within: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
     """Run `code` in bash as a person would, with agebackup on the path."""
     words = " ".join(f"'{word}'" for word in command())
     prelude = f'set -e\nagebackup() {{ {words} "$@"; }}\n'
     return subprocess.run(
-        ["bash", "-c", prelude + code],
+        [*within, "bash", "-c", prelude + code],
         cwd=directory,
         env=dict(world.env),
         capture_output=True,
@@ -62,6 +75,25 @@ def test_the_first_backup(world: World, app: SampleApp) -> None:
     assert done.returncode == 0, done.stderr
     assert (world.directory / "restored" / "ledger.db").exists()
     assert (world.directory / "ledger" / "data" / "ledger.db").exists()
+
+
+@pytest.mark.linux
+def test_a_nightly_backup(world: World, app: SampleApp) -> None:
+    """Five commands lead from nothing to a watched backup: archives, a timer that ran, a status."""
+    (code,) = blocks("A nightly backup in five commands", "sh")
+    assert len(code.strip().splitlines()) == 5
+    backups = world.home / "Dropbox" / "backups"
+    backups.mkdir(parents=True)
+    done = shell(world, code + "crontab -l\n", world.directory, OWN_CRONTABS)
+    assert done.returncode == 0, done.stderr
+    status, line = done.stdout.splitlines()[-4], done.stdout.splitlines()[-2]
+    assert status.startswith("notes: fresh; newest ")
+    assert " run notes " in line and line.startswith("30 3 * * * ")
+    made = sorted(backups.glob("notes-*.tar.age"))
+    assert len(made) == 2, "one by create, one by the timer's own run"
+    for archive in made:
+        verified = world.run("verify", archive, "-i", world.directory / "key.txt")
+        assert verified.code == 0, verified.err
 
 
 def test_recovery_by_hand(world: World, alone: Path, app: SampleApp) -> None:
@@ -152,10 +184,36 @@ def test_every_exit_code_is_described() -> None:
     assert described == codes
 
 
+SUBCOMMANDS = {
+    "config": ("init", "check"),
+    "ledger": ("check", "rebuild", "path"),
+    "schedule": ("install", "remove", "show", "run-now"),
+}
+
+
 def test_every_flag_in_the_readme_exists(world: World) -> None:
-    """Each long flag that the README mentions is one of some command's."""
-    known = "".join(world.run(name, "--help").out for name in (*COMMANDS, "config"))
-    known += world.run("--help").out
-    text = README.split("\n## Working on agebackup", 1)[0]
+    """Each long flag that the README or NIGHTS.md mentions is one of some command's."""
+    lines = [(name,) for name in ("", *COMMANDS)]
+    lines += [(name, sub) for name, subs in SUBCOMMANDS.items() for sub in subs]
+    known = "".join(world.run(*filter(None, line), "--help").out for line in lines)
+    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
         assert flag in known or flag in ("--keep", "--small", "--rm"), flag
+
+
+def test_the_retention_table_is_what_happens() -> None:
+    """The README's example of a policy keeps just the archives that its table says it keeps."""
+    section = README.split("\n### What is kept\n", 1)[1].split("\n### ", 1)[0]
+    (_, example), *_ = BLOCK.findall(section)
+    declared = "[apps.notes]\nroot = '/srv'\n[apps.notes.databases]\na = 'a.db'\n" + example
+    policy = parse_config(declared.encode(), Path("/etc/config.toml"), {}).app("notes").retention
+    assert policy is not None
+    rows = re.findall(r"^\| (\d{4}-\d\d-\d\d \d\d:\d\d) \| (.+) \|$", section, re.MULTILINE)
+    times = [datetime.fromisoformat(f"{time}:00+00:00") for time, _ in rows]
+    ones = [
+        Candidate(ArchiveName("notes", time, f"{number:08x}"), "good")
+        for number, time in enumerate(times)
+    ]
+    decided = plan(ones, policy, times[0])
+    said = {one.candidate.name.time: ", ".join(one.reasons) for one in decided.kept}
+    assert [said.get(time, "-") for time in times] == [reasons for _, reasons in rows]

@@ -1,5 +1,6 @@
 """Wishes: an installed timer is tried out once, and never twice or late."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_what_is_no_wish_is_thrown_away(wish: Path, content: bytes) -> None:
     wish.write_bytes(content)
     assert not take_wish(wish, NOW)
     assert not wish.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_only_a_plain_file_of_ones_own_is_a_wish(wish: Path, kind: str) -> None:
+    """A link to a wish elsewhere asks for nothing, and a FIFO lets nobody wait."""
+    elsewhere = wish.rename(wish.with_name("elsewhere"))
+    if kind == "link":
+        wish.symlink_to(elsewhere)
+    else:
+        os.mkfifo(wish)
+    assert not take_wish(wish, NOW)
+    assert elsewhere.exists()
 
 
 def test_a_wish_that_cannot_be_removed_is_not_granted(wish: Path) -> None:

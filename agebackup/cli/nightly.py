@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.scope import now
-from agebackup.cli.timing import timers_for
+from agebackup.cli.timing import timers_where
 from agebackup.model.checkup import of_timer
 from agebackup.model.findings import Finding
 from agebackup.scheduling import installed
@@ -45,8 +45,7 @@ def of_timers(profiles: "Iterable[Profile]", out: Console) -> Iterator[Finding]:
 
 
 def _is_there(timer: "Installed", out: Console) -> bool:
-    timers = timers_for({"kind": timer.kind, "system": False}, out)
-    return bool(timers.present(timer.app))
+    return bool(timers_where(timer, out).present(timer.app))
 
 
 def _heard(app: str, timer: "Installed | None") -> datetime | None:

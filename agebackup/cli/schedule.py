@@ -1,7 +1,8 @@
 """agebackup schedule"""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +11,15 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.scope import now
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import AgebackupError, NotFoundError, printable
+from agebackup.errors import AgebackupError, FailedError, NotFoundError, printable
+from agebackup.model.names import require_app
 
 if TYPE_CHECKING:
     from agebackup.scheduling.installed import Installed
     from agebackup.scheduling.job import Job, Timers
 
+_Files = Mapping[str, str]
+"""Text by the place that it goes to, or was found in."""
 _EVERY = "1h, 30m, daily, weekly, or a time of the day such as 03:30; daily by default."
 
 
@@ -23,7 +27,7 @@ def _kinds(command: Any) -> Any:
     kind = click.Choice(["systemd", "launchd", "cron"])
     for option in (
         click.option("--system", is_flag=True, help="The machine's own systemd, for root."),
-        click.option("--kind", type=kind, help="This kind, not what there is."),
+        click.option("--kind", type=kind, help="This kind, not the best one that works here."),
     ):
         command = option(command)
     return command
@@ -46,38 +50,42 @@ def command() -> None:
 def install(app: str | None, **options: Any) -> int:
     """Install the timer of APP, or one for all apps, and run it once as it will run at night.
 
-    Chosen by what there is: systemd's user timers, launchd, cron. What was installed before is
+    Chosen by what works here: launchd, systemd's user timers, cron. What was installed before is
     replaced. The app counts as enabled from then on. Exits with the code of that one run.
     """
     from agebackup.cli.timing import doubts, job_of, timers_for
     from agebackup.model.calendar import Every
+    from agebackup.scheduling import Installed
 
     out = console(current(), "schedule-install")
-    every = Every.parse(options["every"] or "daily")
+    every = Every.parse(options["every"] if options["every"] is not None else "daily")
     job = job_of(app, every, out)
-    timers = timers_for(options, out)
+    timers = timers_for(options["kind"], out, system=options["system"])
     if options["printed"] or options["diff"]:
-        return _shown(timers, job, out, diff=options["diff"])
-    known = _known(out)
-    _replace(known.get(job.app), timers, out)
+        return _would_install(timers, job, out, diff=options["diff"])
+    timers.require()
+    known, begun = _known_at_best(out), now().replace(microsecond=0)
+    record = Installed(job.app, every, timers.kind, begun, options["system"])
     timers.install(job)
-    _remember({**known, job.app: _record(job, timers)})
+    _remember({**known, job.app: record})
+    _retire(known.get(job.app), record, out)
     what = job.app or "all apps"
     out.output.say(f"The timer of {what} is installed ({timers.kind}, {every.text}).")
     for text in (*doubts(app, out), *timers.doubts(job)):
         out.output.warn(text)
-    code = None if options["no_run"] else _run(timers, job, out)
+    code = None if options["no_run"] else _tried_out(timers, job, out)
     places = sorted(timers.present(job.app))
-    status = "ok" if not code else "failed"
-    fields = {"app": job.app or None, "kind": timers.kind, "every": every.text, "run": code}
-    next_run = every.next_after(now()).isoformat()
     out.output.result_of_work(
         "\n".join(map(printable, places)),
-        status=status,
+        status="failed" if code else "ok",
         exit=code or 0,
-        **fields,
+        app=app,
+        kind=timers.kind,
+        system=record.system,
+        every=every.text,
+        run=code,
         places=places,
-        next_run=next_run,
+        next_run=every.next_after(now()).isoformat(),
     )
     return code or 0
 
@@ -88,15 +96,21 @@ def install(app: str | None, **options: Any) -> int:
 @global_options
 def remove(app: str | None, **options: Any) -> int:
     """Remove the timer of APP, or the one for all apps; fine if there is none."""
-    from agebackup.cli.timing import timers_for
+    from agebackup.cli.timing import timers_for, timers_here, timers_where
 
-    out = console(current(), "schedule-remove")
-    known = _known(out)
-    name = app or ""
-    if options["kind"] is None and name in known:
-        options["kind"] = known[name].kind
-    removed = timers_for(options, out).remove(name)
-    _remember({key: one for key, one in known.items() if key != name})
+    out, name = console(current(), "schedule-remove"), _name(app)
+    known = dict(_known_at_best(out))
+    here: Sequence[Timers]
+    if options["kind"] or options["system"]:
+        here = [timers_for(options["kind"], out, system=options["system"])]
+    elif name in known:
+        here = [timers_where(known[name], out)]
+    else:
+        here = [one for one in timers_here(out, system=False) if not one.trouble()]
+    removed = any([timers.remove(name) for timers in here])
+    if name in known and known[name].kind in {timers.kind for timers in here}:
+        del known[name]
+        _remember(known)
     out.output.say("Removed." if removed else "There was no such timer.")
     out.output.result_of_work("", app=app, removed=removed)
     return 0
@@ -104,66 +118,48 @@ def remove(app: str | None, **options: Any) -> int:
 
 @command.command("show")
 @click.argument("app", required=False)
-@_kinds
 @click.option("--diff", is_flag=True, help="Show how what is installed differs from what would be.")
 @global_options
-def show(app: str | None, **options: Any) -> int:
+def show(app: str | None, *, diff: bool) -> int:
     """Show the installed timers: kind, how often, when next, and since when."""
-    from agebackup.cli.timing import job_of, timers_for
-
     out = console(current(), "schedule-show")
-    known = _known(out)
-    chosen = {name: one for name, one in known.items() if app in (None, name)}
-    if app is not None and not chosen:
-        raise NotFoundError(
-            f"No timer of {printable(app)} was installed here.",
-            hint=f"Install one: agebackup schedule install {printable(app)}",
-        )
-    if options["diff"]:
-        for name, one in chosen.items():
-            timers = timers_for({**options, "kind": one.kind}, out)
-            _shown(timers, job_of(name or None, one.every, out), out, diff=True)
-        return 0
-    rows = [_row(one) for one in chosen.values()]
-    lines = [
-        f"{row['app'] or 'all apps'}: {row['kind']}, {row['every']}, next {row['next_run']}, "
-        f"installed {row['since']}"
-        for row in rows
-    ]
-    out.output.result("\n".join(lines or ["No timer is installed."]), timers=rows)
+    known = _known()
+    chosen = [_required(known, _name(app))] if app is not None else list(known.values())
+    if diff:
+        lines, rows = _differences(chosen, out)
+    else:
+        rows = [_row(one, out) for one in chosen]
+        lines = [_line(row) for row in rows] or ["No timer is installed."]
+    out.output.result("\n".join(lines), timers=rows)
     return 0
 
 
 @command.command("run-now")
 @click.argument("app", required=False)
-@_kinds
 @global_options
-def run_now(app: str | None, **options: Any) -> int:
+def run_now(app: str | None) -> int:
     """Run the installed job of APP now, as the timer does, and exit with its code."""
-    from agebackup.cli.timing import job_of, timers_for
+    from agebackup.cli.timing import job_of, timers_where
 
     out = console(current(), "schedule-run-now")
-    known, name = _known(out), app or ""
-    if name not in known:
-        raise NotFoundError(
-            f"No timer of {printable(name) or 'all apps'} was installed here.",
-            hint="Install it first: agebackup schedule install.",
-        )
-    timers = timers_for({**options, "kind": known[name].kind}, out)
-    code = _run(timers, job_of(app, known[name].every, out), out)
+    one = _required(_known(), _name(app))
+    code = _tried_out(timers_where(one, out), job_of(app, one.every, out), out)
     out.output.result_of_work("", status="failed" if code else "ok", exit=code, app=app)
     return code
 
 
-def _run(timers: "Timers", job: "Job", out: Console) -> int:
+def _tried_out(timers: "Timers", job: "Job", out: Console) -> int:
     """Try the installed job out; return its exit code, or 1 where it did not do what it should."""
     from agebackup.operations.wish import leave_wish, take_wish
 
     out.output.say("Running it once, as the timer will.")
-    wish = directories.wish_file(job.app)
-    leave_wish(wish, now(), directories.claims())
-    code = timers.run(job)
-    if take_wish(wish, now()) and not code:
+    wish, begun = directories.wish_file(job.app), now()
+    leave_wish(wish, begun, directories.claims())
+    try:
+        code = timers.run(job)
+    finally:
+        unheard = take_wish(wish, begun)
+    if unheard and not code:
         out.output.warn(
             "The job ended well, but did not look into this user's state directory "
             f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
@@ -171,44 +167,98 @@ def _run(timers: "Timers", job: "Job", out: Console) -> int:
         return 1
     if code:
         out.output.warn(
-            f"The job ran and ended with {code}: nothing reliable will happen at night. "
-            "The timer stays installed. See agebackup log."
+            f"The job ran and ended with {code}{_why(job.app, begun)}. The timer stays installed, "
+            "but nothing reliable will happen at night. See agebackup log."
         )
     else:
         out.output.say("The job ran well. See: agebackup status")
-    return code
+    return code if code >= 0 else 1
 
 
-def _shown(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:
-    rendered, present = timers.render(job), timers.present(job.app)
-    lines: list[str] = []
-    for place in sorted({*rendered, *present}):
-        before, after = present.get(place, ""), rendered.get(place, "")
-        if diff:
-            texts = (before.splitlines(), after.splitlines())
-            lines += difflib.unified_diff(*texts, f"{place} (installed)", place, lineterm="")
-        else:
-            lines += [f"# {place}", *after.splitlines()]
-    out.output.result("\n".join(lines), files=dict(rendered), installed=dict(present))
+def _why(app: str, begun: datetime) -> str:
+    """Return what the run of `app` that began after `begun` said of its end, as it left word."""
+    from agebackup.model.lastrun import complaint_in
+
+    try:
+        said = complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
+    except OSError:
+        said = ""
+    return f": {said.rstrip('.')}" if said else ""
+
+
+def _would_install(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:
+    rendered = timers.render(job)
+    present = timers.present(job.app) if diff else {}
+    lines = _diff(present, rendered) if diff else []
+    for place, text in () if diff else rendered.items():
+        lines += [f"# {place}", *text.splitlines()]
+    fields = {"files": dict(rendered), **({"installed": dict(present)} if diff else {})}
+    out.output.result("\n".join(lines), **fields)
     return 0
 
 
-def _replace(before: "Installed | None", timers: "Timers", out: Console) -> None:
+def _differences(
+    chosen: "Sequence[Installed]", out: Console
+) -> tuple[list[str], list[dict[str, Any]]]:
+    from agebackup.cli.timing import job_of, timers_where
+
+    lines: list[str] = []
+    rows = []
+    for one in chosen:
+        timers = timers_where(one, out)
+        rendered = timers.render(job_of(one.app or None, one.every, out))
+        present = timers.present(one.app)
+        lines += _diff(present, rendered)
+        rows.append({"app": one.app or None, "files": dict(rendered), "installed": dict(present)})
+    return lines, rows
+
+
+def _diff(present: _Files, rendered: _Files) -> list[str]:
+    lines: list[str] = []
+    for place in sorted({*rendered, *present}):
+        texts = (present.get(place, "").splitlines(), rendered.get(place, "").splitlines())
+        lines += difflib.unified_diff(*texts, f"{place} (installed)", place, lineterm="")
+    return lines
+
+
+def _retire(before: "Installed | None", record: "Installed", out: Console) -> None:
     """Remove a timer of another kind: two of them would run the app twice."""
-    from agebackup.cli.timing import timers_for
+    from agebackup.cli.timing import timers_where
 
-    if before is not None and before.kind != timers.kind:
-        try:
-            old = timers_for({"kind": before.kind, "system": False}, out)
-            old.remove(before.app)
-        except AgebackupError as error:
-            out.output.warn(f"The earlier timer ({before.kind}) is still there: {error.message}")
+    if before is None or (before.kind, before.system) == (record.kind, record.system):
+        return
+    try:
+        timers_where(before, out).remove(before.app)
+    except AgebackupError as error:
+        out.output.warn(f"The earlier timer ({before.kind}) is still there: {error.message}")
 
 
-def _known(out: Console) -> "Mapping[str, Installed]":
+def _known() -> "Mapping[str, Installed]":
     from agebackup.scheduling import installed
 
     return installed(directories.schedule_file())
+
+
+def _known_at_best(out: Console) -> "Mapping[str, Installed]":
+    """Return the installed timers; where the file is damaged none, with a warning."""
+    try:
+        return _known()
+    except FailedError as error:
+        out.output.warn(f"{error.message} So every timer has to be installed again.")
+        return {}
+
+
+def _required(known: "Mapping[str, Installed]", name: str) -> "Installed":
+    if name not in known:
+        raise NotFoundError(
+            f"No timer of {name or 'all apps'} was installed here.",
+            hint=f"Install it first: agebackup schedule install {name}".rstrip(),
+        )
+    return known[name]
+
+
+def _name(app: str | None) -> str:
+    return "" if app is None else require_app(app)
 
 
 def _remember(timers: "Mapping[str, Installed]") -> None:
@@ -217,17 +267,22 @@ def _remember(timers: "Mapping[str, Installed]") -> None:
     remember(directories.schedule_file(), timers, directories.claims())
 
 
-def _record(job: "Job", timers: "Timers") -> "Installed":
-    from agebackup.scheduling.installed import Installed
+def _row(one: "Installed", out: Console) -> dict[str, Any]:
+    from agebackup.cli.timing import timers_where
 
-    return Installed(job.app, job.every, timers.kind, now().replace(microsecond=0))
-
-
-def _row(one: "Installed") -> dict[str, Any]:
     return {
         "app": one.app or None,
         "kind": one.kind,
+        "system": one.system,
         "every": one.every.text,
         "next_run": one.every.next_after(now()).isoformat(),
         "since": one.since.isoformat(),
+        "present": bool(timers_where(one, out).present(one.app)),
     }
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    what = f"{row['app'] or 'all apps'}: {row['kind']}, {row['every']}"
+    if not row["present"]:
+        return f"{what}, but it is GONE: agebackup schedule install {row['app'] or ''}".rstrip()
+    return f"{what}, next {row['next_run']}, installed {row['since']}"

@@ -3,9 +3,9 @@
 import getpass
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agebackup.cli import directories
 from agebackup.cli.console import Console
@@ -15,9 +15,10 @@ from agebackup.model.calendar import Every
 from agebackup.model.profile import Profile
 
 if TYPE_CHECKING:
+    from agebackup.scheduling import Installed
     from agebackup.scheduling.job import Job, Timers
 
-_PASSED_ON = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+_PASSED_ON = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 """Variables without which the job would look elsewhere; none of them can hold a secret."""
 _TIMER_PATH = "/usr/bin:/bin"
 
@@ -40,9 +41,25 @@ def job_of(app: str | None, every: Every, out: Console) -> "Job":
     return Job(app or "", every, command, environment, _writable(profiles))
 
 
-def timers_for(options: Mapping[str, Any], out: Console) -> "Timers":
-    """Return the timers that the options `kind` and `system` ask for."""
-    from agebackup.scheduling.choosing import timers_of
+def timers_for(kind: str | None, out: Console, *, system: bool) -> "Timers":
+    """Return the timers of `kind`, or (None) of the best one that works here.
+
+    Raises `RefusedError` where none works, and for a kind that has none of the machine's own.
+    """
+    from agebackup.scheduling.choosing import timers_of, working
+
+    among = timers_here(out, system=system)
+    return timers_of(kind, among) if kind else working(among)
+
+
+def timers_where(one: "Installed", out: Console) -> "Timers":
+    """Return the timers among which `one` was installed."""
+    return timers_for(one.kind, out, system=one.system)
+
+
+def timers_here(out: Console, *, system: bool) -> "Sequence[Timers]":
+    """Return the timers of every kind, for the person who runs this command."""
+    from agebackup.scheduling.choosing import all_timers
     from agebackup.scheduling.job import Person
 
     environment = out.settings.environment
@@ -54,8 +71,7 @@ def timers_for(options: Mapping[str, Any], out: Console) -> "Timers":
         getpass.getuser(),
         environment.get("PATH", os.defpath),
     )
-    kind, system = options["kind"], options["system"]
-    return timers_of(kind, person, directories.claims(), out.progress, system=system)
+    return all_timers(person, directories.claims(), out.progress, system=system)
 
 
 def doubts(app: str | None, out: Console) -> list[str]:
@@ -74,8 +90,7 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
     from agebackup.config import load_config
 
     file = directories.config_path(out.settings)
-    kept = (*_PASSED_ON, "HOME")
-    environment = {k: v for k, v in out.settings.environment.items() if k in kept}
+    environment = {k: v for k, v in out.settings.environment.items() if k in _PASSED_ON}
     load_config(file, out.settings.environment)  # what is wrong anyway is not the timer's fault
     try:
         config = load_config(file, environment)
@@ -123,6 +138,6 @@ def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
         destination = profile.destination
         assert destination is not None
         found.append(destination.parent if destination.suffix == ".age" else destination)
-        found.append(profile.base)
+        found += [profile.root] if profile.root else []
         found += [entry.path if entry.pattern else entry.path.parent for entry in profile.databases]
     return tuple(dict.fromkeys(found))

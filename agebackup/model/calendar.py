@@ -12,8 +12,8 @@ DAY, WEEK = 86_400, 604_800
 NIGHT = (3, 30)
 """When `daily` and `weekly` fire, local time: no zone's summer time skips or repeats it."""
 SUNDAY = 6
-_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_STEP = re.compile(r"(\d{1,2})([mh])")
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+_STEP = re.compile(r"([1-9][0-9]?)([mh])")
 
 
 @dataclass(frozen=True)

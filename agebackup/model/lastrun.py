@@ -118,6 +118,13 @@ def ended_in(content: bytes) -> datetime | None:
     return parse_stamp(_parsed(content).get("ended"))
 
 
+def complaint_in(content: bytes, begun: datetime) -> str:
+    """Return why the run that the file tells of was no success; "" for one from before `begun`."""
+    ended, said = ended_in(content), _parsed(content).get("message")
+    recent = ended is not None and ended >= begun.replace(microsecond=0)
+    return said if recent and isinstance(said, str) else ""
+
+
 def cut_off(run: RunRecord) -> RunRecord:
     """Return `run`, which never ended, as the next run finds it: nobody knows when it died."""
     reached = f" It had come to: {run.phase}." if run.phase else ""

@@ -1,7 +1,6 @@
 """Which kind of timer this machine has."""
 
-import shutil
-import sys
+from collections.abc import Sequence
 
 from agebackup.errors import RefusedError
 from agebackup.scheduling.cron import Cron
@@ -11,38 +10,36 @@ from agebackup.scheduling.systemd import Systemd
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
 
-KINDS = ("systemd", "launchd", "cron")
 
-
-def timers_of(
-    kind: str | None, person: Person, claims: Claims, progress: Progress, *, system: bool
-) -> Timers:
-    """Return the timers of `kind`, or of the kind that works here. `system`: the machine's own.
-
-    Raises `RefusedError` where there is none that works, or not the one that was asked for.
-    """
+def all_timers(
+    person: Person, claims: Claims, progress: Progress, *, system: bool
+) -> Sequence[Timers]:
+    """Return timers of every kind, the better ones first. `system`: the machine's own."""
     systemd = Systemd(person, progress, claims, system=system)
-    if kind == "systemd" or (system and kind is None):
-        return systemd
     if system:
-        raise RefusedError(
-            "Only systemd has timers of the machine's own here.", hint="Leave --system out."
-        )
-    if kind == "launchd" or (kind is None and sys.platform == "darwin"):
-        return Launchd(person, progress, claims)
-    cron = Cron(person, progress)
-    if kind == "cron":
-        return cron
-    if _found("systemctl", person) and systemd.ask("systemctl", "--user", "show").code == 0:
-        return systemd
-    if _found("crontab", person):
-        return cron
+        return (systemd,)
+    return Launchd(person, progress, claims), systemd, Cron(person, progress)
+
+
+def timers_of(kind: str, among: Sequence[Timers]) -> Timers:
+    """Return those of `kind`, whether it works here or not; raise `RefusedError` for none such."""
+    for timers in among:
+        if timers.kind == kind:
+            return timers
+    raise RefusedError("Only systemd has timers of the machine's own.", hint="Leave --system out.")
+
+
+def working(among: Sequence[Timers]) -> Timers:
+    """Return the first kind that works here; raise `RefusedError`, with why none does."""
+    found = []
+    for timers in among:
+        trouble = timers.trouble()
+        if not trouble:
+            return timers
+        found.append(f"{timers.kind}: {trouble}")
     raise RefusedError(
-        "Neither systemd nor cron works for this user here.",
+        "No kind of timer works for this user here.",
         hint="Let whatever starts jobs on this machine run: agebackup run. "
         "--kind KIND --print shows what would be installed.",
+        details=found,
     )
-
-
-def _found(program: str, person: Person) -> bool:
-    return shutil.which(program, path=person.search_path) is not None

@@ -5,21 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.calendar import Every
+from agebackup.model.names import require_app
+from agebackup.scheduling.job import KINDS
 from agebackup.system.claims import Claims
 from agebackup.system.durable import write_durably
+
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A timer that was installed: for one app, or for all of them ("")."""
+    """A timer that was installed: for one app, or for all of them (""); `system`: the machine's."""
 
     app: str
     every: Every
     kind: str
     since: datetime
+    system: bool = False
 
     @property
     def seconds(self) -> float:
@@ -34,15 +40,10 @@ def installed(file: Path) -> Mapping[str, Installed]:
     """
     try:
         raw = json.loads(file.read_bytes())["timers"]
-        return {
-            app: Installed(
-                app, Every.parse(one["every"]), one["kind"], datetime.fromisoformat(one["since"])
-            )
-            for app, one in raw.items()
-        }
+        return {app: _understood(app, one) for app, one in raw.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+    except (OSError, *_DAMAGE, UsageError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise FailedError(
             f"{printable(str(file))} does not say which timers are installed: {printable(said)}.",
@@ -50,10 +51,24 @@ def installed(file: Path) -> Mapping[str, Installed]:
         ) from None
 
 
+def _understood(app: str, raw: Mapping[str, Any]) -> Installed:
+    if app:
+        require_app(app)
+    kind, since = raw["kind"], datetime.fromisoformat(raw["since"])
+    if kind not in KINDS or since.tzinfo is None:
+        raise ValueError(f"{kind} is no kind, or {since} no moment")
+    return Installed(app, Every.parse(raw["every"]), kind, since, raw.get("system") is True)
+
+
 def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> None:
     """Write `timers` to `file`, durably, in place of what it said."""
     content = {
-        app: {"every": one.every.text, "kind": one.kind, "since": one.since.isoformat()}
+        app: {
+            "every": one.every.text,
+            "kind": one.kind,
+            "system": one.system,
+            "since": one.since.isoformat(),
+        }
         for app, one in timers.items()
     }
     text = json.dumps({"schema": "agebackup/timers/v1", "timers": content}, indent=1) + "\n"

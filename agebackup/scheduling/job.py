@@ -1,17 +1,24 @@
 """What a timer is to start, and what every kind of timer can do with it."""
 
+import shutil
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agebackup.errors import RefusedError, UsageError, printable
 from agebackup.model.calendar import Every
 from agebackup.system.process import CommandError, CommandResult, run_command, tell_command
 from agebackup.system.progress import Progress
 
+KINDS = ("systemd", "launchd", "cron")
 LONGEST_RUN = 43_200.0
 """Seconds that a run may take before its timer ends it."""
 _LOOK = 20.0
+_LONGEST_DELAY, _SHARE = 300, 12
+_UNWRITABLE = ("Cc", "Cs")
+"""Categories of characters that no crontab, unit file or plist can hold: line ends, lone halves."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Job:
     """A command for the timer of one app, or of all ("").
 
     `command` begins with an absolute path. `environment` holds no secret. `writable` are the
-    directories that it writes to. `delay` is the most that a start is put off at random, seconds.
+    directories that it writes to. Raises `UsageError` for a text that no timer can hold.
     """
 
     app: str
@@ -27,7 +34,20 @@ class Job:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     writable: tuple[Path, ...]
-    delay: int = 300
+
+    def __post_init__(self) -> None:
+        for text in (*self.command, *self.environment.values(), *map(str, self.writable)):
+            if any(unicodedata.category(one) in _UNWRITABLE for one in text):
+                raise UsageError(
+                    f"No timer can name '{printable(text)}': it holds a line end or another "
+                    "character that cannot be written.",
+                    hint="Give it a plain name.",
+                )
+
+    @property
+    def delay(self) -> int:
+        """The most that a start is put off at random, in seconds: so little that none is missed."""
+        return min(_LONGEST_DELAY, self.every.seconds // _SHARE)
 
     @property
     def name(self) -> str:
@@ -61,6 +81,10 @@ class Timers(ABC):
         self.progress = progress
 
     @abstractmethod
+    def trouble(self) -> str:
+        """Return, as a sentence, why this kind does not work here; "" where it does."""
+
+    @abstractmethod
     def render(self, job: Job) -> Mapping[str, str]:
         """Return what would be installed: text by the name of the place it goes to."""
 
@@ -83,6 +107,19 @@ class Timers(ABC):
     @abstractmethod
     def doubts(self, job: Job) -> Sequence[str]:
         """Return sentences about what may fail at night only."""
+
+    def require(self) -> None:
+        """Raise `RefusedError` where this kind does not work; nothing was changed then."""
+        if trouble := self.trouble():
+            raise RefusedError(
+                trouble,
+                hint="Let whatever starts jobs on this machine run: agebackup run. "
+                "--kind KIND --print shows what would be installed.",
+            )
+
+    def found(self, program: str) -> bool:
+        """Return whether the person's search path has `program`."""
+        return shutil.which(program, path=self.person.search_path) is not None
 
     def ask(self, *argv: str, seconds: float = _LOOK) -> CommandResult:
         """Run a command and return how it ended, with another code than 0 too."""

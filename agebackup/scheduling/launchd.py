@@ -1,16 +1,22 @@
 """Agents of launchd, for macOS. Source: launchd.plist(5), launchctl(1)."""
 
+import os
 import plistlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agebackup.errors import FailedError
 from agebackup.model.calendar import WEEK, Every
 from agebackup.scheduling.files import put, take_away
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers
 from agebackup.system.claims import Claims
+from agebackup.system.clock import Deadline, pause
 from agebackup.system.progress import Progress
 
+_PID, _STATUS = re.compile(r'"PID" = \d+;'), re.compile(r'"LastExitStatus" = (\d+);')
+_STEP = 0.2
 _GUARDED = ("Documents", "Desktop", "Downloads", "Library/Mobile Documents", "Library/CloudStorage")
 
 
@@ -23,6 +29,13 @@ class Launchd(Timers):
         super().__init__(person, progress)
         self.claims = claims
         self._domain = f"gui/{person.uid}"
+
+    def trouble(self) -> str:
+        if not self.found("launchctl"):
+            return "There is no launchctl: launchd is a part of macOS."
+        if self.ask("launchctl", "print", self._domain).code:
+            return "You are not logged in to the desktop, where launchd starts agents."
+        return ""
 
     def render(self, job: Job) -> Mapping[str, str]:
         return {str(self._file(job.app)): plistlib.dumps(_agent(job, label(job.app))).decode()}
@@ -45,13 +58,19 @@ class Launchd(Timers):
         return there
 
     def run(self, job: Job) -> int:
-        target = f"{self._domain}/{label(job.app)}"
-        # `kickstart` does not wait, so the very command is run here, with the agent's environment
-        self.do("launchctl", "print", target)
-        words = [f"{name}={value}" for name, value in job.environment.items()]
-        path = "PATH=/usr/bin:/bin:/usr/sbin:/sbin"
-        home = f"HOME={self.person.home}"
-        return self.ask("env", "-i", home, path, *words, *job.command, seconds=LONGEST_RUN).code
+        # started by launchd itself: run from here, it would have the terminal's permissions
+        self.do("launchctl", "kickstart", f"{self._domain}/{label(job.app)}")
+        deadline = Deadline(LONGEST_RUN)
+        while True:
+            self.progress.stop.check()
+            listed = self.do("launchctl", "list", label(job.app)).stdout
+            if not _PID.search(listed):
+                break
+            if deadline.expired:
+                raise FailedError(f"{label(job.app)} is still running.", hint="See agebackup log.")
+            pause(_STEP)
+        status = _STATUS.search(listed)
+        return os.waitstatus_to_exitcode(int(status[1])) if status else 1
 
     def doubts(self, job: Job) -> Sequence[str]:
         guarded = [self.person.home / place for place in _GUARDED]

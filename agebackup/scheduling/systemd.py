@@ -6,6 +6,7 @@ Sources: systemd.timer(5), systemd.service(5), systemd.exec(5), systemd.syntax(7
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agebackup.errors import printable
 from agebackup.model.calendar import WEEK, Every
 from agebackup.scheduling.files import put, take_away
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
@@ -29,7 +30,7 @@ TimeoutStartSec={seconds}
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
-{writable}PrivateDevices=yes
+{writable}{temporary}PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectControlGroups=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
@@ -64,16 +65,28 @@ class Systemd(Timers):
         self.units = SYSTEM_UNITS if system else person.config_home / "systemd" / "user"
         self._control = ("systemctl",) if system else ("systemctl", "--user")
 
+    def trouble(self) -> str:
+        if not self.found("systemctl"):
+            return "There is no systemctl on this machine."
+        if self.system and self.person.uid:
+            return "Only root may install timers of the machine's own."
+        asked = self.ask(*self._control, "show", "--property=Version")
+        if asked.code == 0:
+            return ""
+        whose = "The machine's" if self.system else "This user's"
+        return f"{whose} systemd does not answer: {printable(asked.stderr.strip())}."
+
     def render(self, job: Job) -> Mapping[str, str]:
         what = job.app or "every app"
         environment = [f"Environment={quoted(f'{k}={v}')}\n" for k, v in job.environment.items()]
         writable = [f"ReadWritePaths={quoted('-' + str(path))}\n" for path in job.writable]
         service = _SERVICE.format(
             what=what,
-            command=" ".join(map(quoted_argument, job.command)),
+            command=command_line(job.command),
             environment="".join(environment),
             seconds=int(LONGEST_RUN),
             writable="".join(writable),
+            temporary="" if _in_temporary(job) else "PrivateTmp=yes\n",
         )
         timer = _TIMER.format(what=what, calendar=calendar(job.every), delay=job.delay)
         service_file, timer_file = self._files(job.app)
@@ -97,7 +110,8 @@ class Systemd(Timers):
         name, there = timer_name(app), bool(self.present(app))
         if there:
             self.ask(*self._control, "disable", "--now", f"{name}.timer")
-        for file in self._files(app):
+        # the link too: without a session, disable could not be heard
+        for file in (*self._files(app), self.units / "timers.target.wants" / f"{name}.timer"):
             take_away(file)
         if there:
             self.ask(*self._control, "daemon-reload")
@@ -143,6 +157,13 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def quoted_argument(text: str) -> str:
-    """Return `text` as one word of ExecStart, where $ introduces a variable."""
-    return quoted(text.replace("$", "$$"))
+def command_line(command: Sequence[str]) -> str:
+    """Return `command` for ExecStart, where $ introduces a variable, but not in the program."""
+    program, *arguments = command
+    return " ".join([quoted(program), *(quoted(one.replace("$", "$$")) for one in arguments)])
+
+
+def _in_temporary(job: Job) -> bool:
+    """Return whether the job needs the real /tmp: somebody tries agebackup out there."""
+    paths = [*job.writable, *(Path(word) for word in job.command if word.startswith("/"))]
+    return any(path.is_relative_to(place) for path in paths for place in ("/tmp", "/var/tmp"))

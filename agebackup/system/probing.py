@@ -1,28 +1,13 @@
 """Look at places that may never answer: a dead network mount hangs whoever only asks its status."""
 
+import select
 from collections.abc import Callable, Sequence
 
 from agebackup.system.clock import Deadline
+from agebackup.system.conversation import TICK
 from agebackup.system.outcome import Result
 from agebackup.system.process import Worker
-from agebackup.system.progress import Progress, Stop
-
-
-class _TooLateError(Exception):
-    pass
-
-
-class _Until(Stop):
-    """The wish to stop, which also comes when a deadline does."""
-
-    def __init__(self, deadline: Deadline, outer: Stop) -> None:
-        super().__init__()
-        self._deadline, self._outer = deadline, outer
-
-    def check(self) -> None:
-        self._outer.check()
-        if self._deadline.expired:
-            raise _TooLateError
+from agebackup.system.progress import Progress
 
 
 def within(
@@ -36,16 +21,28 @@ def within(
     connection is open. Raises what a function raises, and `StoppedError`.
     """
     deadline = Deadline(seconds)
-    workers = [Worker.start(function) for function in functions]
+    workers: list[Worker] = []
     try:
-        return tuple(_result(worker, deadline, progress) for worker in workers)
+        for function in functions:
+            workers.append(Worker.start(function))
+        _listen(workers, deadline, progress)
+        return tuple(None if one.fileno() >= 0 else one.result(progress) for one in workers)
     finally:
         for worker in workers:
             worker.abandon()
 
 
-def _result(worker: Worker, deadline: Deadline, progress: Progress) -> Result | None:
-    try:
-        return worker.result(Progress(_Until(deadline, progress.stop)))
-    except _TooLateError:
-        return None
+def _listen(workers: Sequence[Worker], deadline: Deadline, progress: Progress) -> None:
+    """Take in what the workers have to say until all are done, or the time is up."""
+    talking = {one.fileno(): one for one in workers if one.fileno() >= 0}
+    poller = select.poll()
+    for descriptor in talking:
+        poller.register(descriptor, select.POLLIN)
+    while talking and not deadline.expired:
+        progress.stop.check()
+        for descriptor, _ in poller.poll(min(TICK, deadline.remaining) * 1000):
+            worker = talking[descriptor]
+            worker.receive()
+            if worker.fileno() < 0:
+                poller.unregister(descriptor)
+                del talking[descriptor]

@@ -73,7 +73,7 @@ class Worker:
             os.close(writing)
         worker = cls(pid, reading)
         # Until it has closed what it inherited, locks would outlive a parent that is killed now.
-        worker._receive(1)
+        worker.receive(1)
         return worker
 
     def result(self, progress: Progress) -> Result:
@@ -89,7 +89,7 @@ class Worker:
         while self._descriptor >= 0:
             progress.stop.check()
             if poller.poll(TICK * 1000):
-                self._receive()
+                self.receive()
         return outcome.unpack(bytes(self._received), self._reap())
 
     def kill(self) -> None:
@@ -109,6 +109,17 @@ class Worker:
                 os.waitpid(self.pid, os.WNOHANG)
         self._close()
 
+    def fileno(self) -> int:
+        """Return the descriptor that its outcome comes through, -1 once all of it has come."""
+        return self._descriptor
+
+    def receive(self, limit: int = 1 << 16) -> None:
+        """Take in what has come of its outcome, waiting for the first byte."""
+        piece = os.read(self._descriptor, limit)
+        self._received += piece
+        if not piece:
+            self._close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -119,12 +130,6 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
-
-    def _receive(self, limit: int = 1 << 16) -> None:
-        piece = os.read(self._descriptor, limit)
-        self._received += piece
-        if not piece:
-            self._close()
 
     def _close(self) -> None:
         if self._descriptor >= 0:

@@ -156,23 +156,24 @@ def _tried_out(timers: "Timers", job: "Job", out: Console) -> int:
     wish, begun = directories.wish_file(job.app), now()
     leave_wish(wish, begun, directories.claims())
     try:
-        code = timers.run(job)
+        done = timers.run(job)
     finally:
         unheard = take_wish(wish, begun)
-    if unheard and not code:
+    if unheard and not done.code:
         out.output.warn(
             "The job ended well, but did not look into this user's state directory "
             f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
         )
         return 1
-    if code:
+    if done.code:
+        why = _why(job.app, begun) or printable(done.stderr.strip().rpartition("\n")[2])
         out.output.warn(
-            f"The job ran and ended with {code}{_why(job.app, begun)}. The timer stays installed, "
-            "but nothing reliable will happen at night. See agebackup log."
+            f"The job ran and ended with {done.code}{': ' if why else ''}{why.rstrip('.')}. The "
+            "timer stays installed, but nothing reliable will happen at night. See agebackup log."
         )
     else:
         out.output.say("The job ran well. See: agebackup status")
-    return code if code >= 0 else 1
+    return done.code if done.code >= 0 else 1
 
 
 def _why(app: str, begun: datetime) -> str:
@@ -180,10 +181,9 @@ def _why(app: str, begun: datetime) -> str:
     from agebackup.model.lastrun import complaint_in
 
     try:
-        said = complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
+        return complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
     except OSError:
-        said = ""
-    return f": {said.rstrip('.')}" if said else ""
+        return ""
 
 
 def _would_install(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:

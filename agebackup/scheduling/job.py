@@ -101,8 +101,8 @@ class Timers(ABC):
         """Remove the timer of `app`; return whether there was one."""
 
     @abstractmethod
-    def run(self, job: Job) -> int:
-        """Run the installed job now, in its own environment, to its end; return its exit code."""
+    def run(self, job: Job) -> CommandResult:
+        """Run the installed job now, in its own environment, to its end; return how that was."""
 
     @abstractmethod
     def doubts(self, job: Job) -> Sequence[str]:

@@ -13,6 +13,7 @@ from agebackup.scheduling.files import put, take_away
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Deadline, pause
+from agebackup.system.process import CommandResult
 from agebackup.system.progress import Progress
 
 _PID, _STATUS = re.compile(r'"PID" = \d+;'), re.compile(r'"LastExitStatus" = (\d+);')
@@ -57,7 +58,7 @@ class Launchd(Timers):
             take_away(self._file(app))
         return there
 
-    def run(self, job: Job) -> int:
+    def run(self, job: Job) -> CommandResult:
         # started by launchd itself: run from here, it would have the terminal's permissions
         self.do("launchctl", "kickstart", f"{self._domain}/{label(job.app)}")
         deadline = Deadline(LONGEST_RUN)
@@ -70,7 +71,8 @@ class Launchd(Timers):
                 raise FailedError(f"{label(job.app)} is still running.", hint="See agebackup log.")
             pause(_STEP)
         status = _STATUS.search(listed)
-        return os.waitstatus_to_exitcode(int(status[1])) if status else 1
+        code = os.waitstatus_to_exitcode(int(status[1])) if status else 1
+        return CommandResult(code, "", "")
 
     def doubts(self, job: Job) -> Sequence[str]:
         guarded = [self.person.home / place for place in _GUARDED]

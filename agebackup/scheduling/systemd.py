@@ -4,6 +4,7 @@ Sources: systemd.timer(5), systemd.service(5), systemd.exec(5), systemd.syntax(7
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agebackup.errors import printable
@@ -11,6 +12,7 @@ from agebackup.model.calendar import WEEK, Every
 from agebackup.scheduling.files import put, take_away
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
 from agebackup.system.claims import Claims
+from agebackup.system.process import CommandResult
 from agebackup.system.progress import Progress
 
 SYSTEM_UNITS = Path("/etc/systemd/system")
@@ -74,7 +76,8 @@ class Systemd(Timers):
         if asked.code == 0:
             return ""
         whose = "The machine's" if self.system else "This user's"
-        return f"{whose} systemd does not answer: {printable(asked.stderr.strip())}."
+        said, *_ = [*asked.stderr.strip().splitlines(), "it said nothing"]
+        return f"{whose} systemd does not answer: {printable(said).rstrip('.')}."
 
     def render(self, job: Job) -> Mapping[str, str]:
         what = job.app or "every app"
@@ -117,12 +120,12 @@ class Systemd(Timers):
             self.ask(*self._control, "daemon-reload")
         return there
 
-    def run(self, job: Job) -> int:
+    def run(self, job: Job) -> CommandResult:
         unit = f"{job.name}.service"
         ended = self.ask(*self._control, "start", unit, seconds=LONGEST_RUN)
         shown = self.ask(*self._control, "show", "-p", "ExecMainStatus", "--value", unit)
         code = shown.stdout.strip()
-        return int(code) if code.isdigit() and int(code) else ended.code
+        return replace(ended, code=int(code)) if code.isdigit() and int(code) else ended
 
     def doubts(self, job: Job) -> Sequence[str]:
         if self.system:

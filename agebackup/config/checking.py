@@ -93,8 +93,12 @@ def _destination(profile: Profile) -> Iterator[Finding]:
 
 
 def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
-    for key in ("version", "prepare", "finish"):
-        command = getattr(profile, key)
+    hooks = profile.watch.hooks
+    commands = {
+        **{"version": profile.version, "prepare": profile.prepare, "finish": profile.finish},
+        **{"hooks.on_success": hooks.on_success, "hooks.on_failure": hooks.on_failure},
+    }
+    for key, command in commands.items():
         if not isinstance(command, Command):
             continue
         program = command.argv[0]

@@ -1,11 +1,14 @@
 """Workers and commands: every end is seen, and nothing outlives its purpose."""
 
 import errno
+import gc
 import os
 import resource
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,9 @@ from agebackup.errors import (
     StoppedError,
     VerificationError,
 )
+from agebackup.system.clock import Stopwatch
 from agebackup.system.outcome import Result
-from agebackup.system.process import Worker, run_command
+from agebackup.system.process import CommandError, Worker, run_command
 from agebackup.system.progress import Progress, Stop
 from agebackup.system.streams import open_pipe, write_all
 
@@ -288,6 +292,44 @@ def test_the_writer_learns_of_a_dead_worker() -> None:
     os.close(writing)
 
 
+_SECOND_WRITER = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=0) as connection:
+    connection.execute("INSERT INTO t VALUES (2)")
+"""
+
+
+def test_a_worker_beside_an_open_database(tmp_path: Path) -> None:
+    """A connection of the parent keeps its locks and its -wal whatever becomes of the worker."""
+    file = tmp_path / "a.db"
+    words = [sys.executable, "-c", _SECOND_WRITER, str(file)]
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO t VALUES (1)")
+        with Worker.start(_garbage_of_all_kinds) as worker:
+            assert worker.result(Progress()) == {}
+        with pytest.raises(CommandError, match="database is locked"):
+            run_command(words, seconds=30, progress=Progress())
+        connection.execute("COMMIT")
+        Worker.start(_asleep).kill()
+        run_command(words, seconds=30, progress=Progress())
+        assert (tmp_path / "a.db-wal").stat().st_size
+        assert connection.execute("SELECT x FROM t").fetchall() == [(1,), (2,)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def _garbage_of_all_kinds() -> Result:
+    gc.collect()
+    return {}
+
+
+def _asleep() -> Result:
+    signal.pause()
+    return {}
+
+
 def test_no_further_process(tmp_path: Path) -> None:
     """Where the system allows no further process, the run says so and fails."""
     done = run(
@@ -365,6 +407,20 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Pa
     while os.read(reading, 16):
         pass
     os.close(reading)
+
+
+def test_a_command_that_left_its_group_is_ended_too() -> None:
+    """Who ignores SIGTERM and joined another group is not waited for beyond its time."""
+    body = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "os.setpgid(0, os.getpgid(os.getppid()))\n"
+        "time.sleep(60)"
+    )
+    watch = Stopwatch()
+    with pytest.raises(FailedError, match="not done in 0.3 seconds"):
+        run_command([sys.executable, "-S", "-c", body], seconds=0.3, progress=Progress())
+    assert watch.seconds < 30
 
 
 def test_a_stop_ends_a_command(tmp_path: Path) -> None:

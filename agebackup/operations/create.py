@@ -2,7 +2,7 @@
 
 The order of things is the guarantee. The publication encloses everything, so that whatever fails
 inside prevents the archive's name from appearing; the encrypting worker is started before any
-SQLite connection is open; databases are copied before attachments are read, so that every file
+database of the app is open; databases are copied before attachments are read, so that every file
 which a database names existed when its turn came.
 """
 

@@ -38,7 +38,7 @@ def answering(
     """Return those of `paths` that answer at all, and a finding for each that does not.
 
     A dead network mount hangs whoever looks at it, so children look. To be called from the main
-    thread, before an SQLite connection is open.
+    thread.
     """
     listed = tuple(dict.fromkeys(paths))
     answers = within(PATIENCE, [partial(_asked, path) for path in listed], progress)

@@ -17,8 +17,8 @@ def within(
 
     Each runs in a child process of its own, all at once, so that the whole takes little longer than
     `seconds` however many hang. A child that hangs in the kernel cannot be killed: it is left
-    behind and ends when the system lets it. To be called from the main thread, before an SQLite
-    connection is open. Raises what a function raises, and `StoppedError`.
+    behind and ends when the system lets it. To be called from the main thread; the functions must
+    not touch SQLite connections of this process. Raises what a function raises, and `StoppedError`.
     """
     deadline = Deadline(seconds)
     workers: list[Worker] = []

@@ -49,9 +49,11 @@ class Worker:
         """Fork a child that runs `function`; it inherits only the descriptors in `keep`.
 
         Must be called from the main thread, because on Linux the child dies with the *thread*
-        that made it, and before an SQLite connection is open, because the copy would share its
-        locks. The result must be what JSON can carry. Raises `FailedError` where no process can
-        be made.
+        that made it. Connections to SQLite databases may be open: the child closes their
+        descriptors before anything else, has none of the locks (fcntl(2)), never collects what
+        was the parent's and ends by _exit; `function` must not touch them
+        (sqlite.org/howtocorrupt.html, 2.6). The result must be what JSON can carry. Raises
+        `FailedError` where no process can be made.
         """
         reading, writing = os.pipe()
         libc.call("getpid")  # loads the library here, not between fork and prctl
@@ -163,6 +165,7 @@ def _work(function: Callable[[], Result], parent: int, writing: int, keep: set[i
 
 
 def _settle(parent: int, keep: set[int]) -> None:
+    gc.freeze()  # nothing of the parent's is finalised here, and its objects stay shared pages
     signal.set_wakeup_fd(-1)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -173,7 +176,6 @@ def _settle(parent: int, keep: set[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     forbid_core_dumps()
     _close_all_but(keep)
-    gc.freeze()  # the parent's objects stay shared pages
 
 
 def _close_all_but(keep: set[int]) -> None:
@@ -276,12 +278,14 @@ def _talk(
 
 
 def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    """End `child` and its group, which it may have left."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         child.wait(grace_seconds)
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
 
 
 def _command_failed(shown: str, what: str, result: CommandResult) -> CommandError:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from agebackup.cli.scope import Place
     from agebackup.cli.timers import Timer
     from agebackup.model.freshness import AppStatus
+    from agebackup.model.records import ArchiveRecord
     from agebackup.operations.status import Watched
 
 
@@ -34,8 +34,8 @@ def command(app: str | None, max_age: str | None) -> int:
     """Say of each app whether its backups are fresh: a line per app, and what is wrong.
 
     Exit code 5 where the newest archive is older than --max-age (else max_age, else the interval
-    and two hours), missing, cut short or from the future, or where there is none. Looks at names
-    and sizes only, and waits for no destination that hangs.
+    with its jitter and two hours), missing, cut short or from the future, or where there is none.
+    Looks at names and sizes only, and waits for no destination that hangs.
     """
     from agebackup.model.durations import parse_duration
     from agebackup.operations.status import status
@@ -44,7 +44,7 @@ def command(app: str | None, max_age: str | None) -> int:
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
     watched = list(_watched(places(app, None, out), limit, timers(out)))
     moment = now()
-    found = status(watched, partial(known_ledger, out), moment, out.progress)
+    found = status(watched, known_ledger(out), moment, out.progress)
     code = STALE if any(one.stale for one in found) else 0
     if out.settings.json:
         out.output.result(
@@ -83,15 +83,20 @@ def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
     parts = [f"{one.app}: {_WORDS[one.state]}"]
     if one.newest is not None:
         age = span_text(moment - one.newest.time)
+        age = f"{age} ago" if one.newest.time <= moment else f"{age} ahead of the clock"
         size = f", {one.newest.size:,} bytes" if one.newest.size is not None else ""
-        parts.append(f"newest {age} ago{size}")
-        parts.append(_checked(one, moment))
+        parts.append(f"newest {age}{size}")
+        parts += _checks(one, moment)
     if one.limit is not None and one.state != "disabled":
         parts.append(f"stale after {span_text(timedelta(seconds=one.limit))}")
     if one.next_run is not None:
         parts.append(f"next run {one.next_run:%Y-%m-%d %H:%M} UTC")
     parts.append(printable(one.destination))
-    return ["; ".join(parts), *told(one.findings)]
+    lines = ["; ".join(parts), *told(one.findings)]
+    if one.last_failure is not None:
+        said = printable(one.last_failure.message)
+        lines.append(f"  last failure {span_text(moment - one.last_failure.begun)} ago: {said}")
+    return lines
 
 
 _WORDS = {
@@ -102,14 +107,19 @@ _WORDS = {
     "known": "known",
     "unknown": "NOTHING KNOWN",
 }
-_CHECKS = {"verify": "verified", "restore": "restored", "quick": "looked at", "proof": "proved"}
 
 
-def _checked(one: "AppStatus", moment: "datetime") -> str:
-    record = one.newest
-    if record is None or record.checked is None or record.check not in _CHECKS:
-        return "proved" if record is not None and record.proved else "never checked"
-    return f"{_CHECKS[record.check]} {span_text(moment - record.checked)} ago"
+def _checks(one: "AppStatus", moment: "datetime") -> list[str]:
+    """Return how far anybody has seen that an archive can be read back."""
+    tried = {"verified": one.verified, "restored": one.restored}
+    said = [
+        f"last {how} {span_text(moment - record.checked)} ago"
+        for how, record in tried.items()
+        if record is not None and record.checked is not None
+    ]
+    if one.newest is not None and one.newest not in tried.values():
+        said.insert(0, "proved" if one.newest.proved else "not proved")
+    return said
 
 
 def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
@@ -127,9 +137,16 @@ def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
         "last_failure": {"time": failure.begun.isoformat(), "message": failure.message}
         if failure
         else None,
-        "check": (newest.check or None) if newest else None,
-        "checked": newest.checked.isoformat() if newest and newest.checked else None,
+        "proved": newest.proved if newest else None,
+        "last_verified": _checked(one.verified),
+        "last_restored": _checked(one.restored),
         "next_run": one.next_run.isoformat() if one.next_run else None,
         "running": one.running,
         "findings": fields(one.findings),
     }
+
+
+def _checked(record: "ArchiveRecord | None") -> dict[str, Any] | None:
+    if record is None or record.checked is None:
+        return None
+    return {"time": record.checked.isoformat(), "name": record.name}

@@ -1,6 +1,6 @@
 """Judge from the ledger, and one look at the destination, whether an app's backups are fresh."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,7 +9,7 @@ from agebackup.model.changes import sudden
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import is_future
-from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, Check, RunRecord
 from agebackup.model.watch import Watch
 
 State = Literal["fresh", "stale", "never", "disabled", "known", "unknown"]
@@ -24,21 +24,24 @@ ROOM = 5
 class Look:
     """What was seen of a destination. `problem` is why nothing was, "" where something was.
 
-    `free` in bytes; `sizes` of the archives of the app by name, in bytes.
+    `free` in bytes; `sizes` of the files by name, in bytes; `evicted` are the names of those whose
+    content is only in the cloud.
     """
 
     problem: str = ""
     free: int | None = None
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    evicted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Facts:
     """All that is known of one app in one destination.
 
-    `watch` None: the configuration does not declare it. `period` is the installed timer's, in
-    seconds; `max_age` what the person asked for now. `archives` (undeleted) and `runs` come newest
-    first. `look` None: the destination did not answer. `running`: a run holds the app's lock.
+    `watch` None: the configuration does not declare it. `period` is the app's own timer's, in
+    seconds; `next_run` when a timer that takes it fires next, None where there is none; `max_age`
+    what the person asked for now. `archives` (undeleted) and `runs` come newest first. `look` None:
+    the destination did not answer. `running`: the last run is still at work.
     """
 
     app: str
@@ -58,6 +61,7 @@ class AppStatus:
     """The judgement of one app in one destination. `limit` is how old the newest may be, seconds.
 
     `stale` (exit code 5): backups are not being made, or the newest cannot be relied upon.
+    `verified` and `restored` are the archives that this was last tried with, and worked.
     """
 
     app: str
@@ -67,6 +71,8 @@ class AppStatus:
     newest: ArchiveRecord | None
     last_success: datetime | None
     last_failure: RunRecord | None
+    verified: ArchiveRecord | None
+    restored: ArchiveRecord | None
     limit: float | None
     next_run: datetime | None
     running: bool
@@ -91,6 +97,8 @@ def judge(facts: Facts, now: datetime) -> AppStatus:
         newest=newest,
         last_success=made,
         last_failure=_last_failure(facts.runs),
+        verified=_last_checked(sound, "verify"),
+        restored=_last_checked(sound, "restore"),
         limit=limit,
         next_run=facts.next_run,
         running=facts.running,
@@ -105,7 +113,7 @@ def _limit(facts: Facts) -> float | None:
         return None
     if facts.watch.max_age is not None:
         return facts.watch.max_age
-    return (facts.period or facts.watch.interval) + GRACE
+    return (facts.period or facts.watch.interval) + facts.watch.jitter + GRACE
 
 
 def _state(facts: Facts, made: datetime | None, limit: float | None, now: datetime) -> State:
@@ -123,6 +131,11 @@ def _last_failure(runs: Sequence[RunRecord]) -> RunRecord | None:
     return next((run for run in runs if run.outcome in ("failed", "stopped")), None)
 
 
+def _last_checked(archives: Sequence[ArchiveRecord], check: Check) -> ArchiveRecord | None:
+    passed = [(one.checked, one) for one in archives if one.check == check and one.checked]
+    return max(passed, key=lambda each: each[0])[1] if passed else None
+
+
 def _findings(
     facts: Facts, newest: ArchiveRecord | None, state: State, now: datetime
 ) -> Iterator[Finding]:
@@ -136,16 +149,16 @@ def _age(
     facts: Facts, newest: ArchiveRecord | None, state: State, now: datetime
 ) -> Iterator[Finding]:
     app = facts.app
-    if newest is not None and is_future(newest.time, now):
+    ahead = next((one for one in facts.archives if is_future(one.time, now)), None)
+    if ahead is not None:
         yield Finding(
-            "error",
+            "error" if ahead is newest else "warning",
             "clock-back",
             app,
-            f"The newest archive of {app} is from {newest.time:%Y-%m-%d %H:%M} UTC, which has not "
-            "come yet.",
+            f"An archive of {app} is from {ahead.time:%Y-%m-%d %H:%M} UTC, which has not come yet.",
             "Set this machine's clock: it went back, or was ahead when the archive was made.",
         )
-    elif state == "stale" and newest is not None:
+    if state == "stale" and newest is not None and newest is not ahead:
         age = span_text(now - newest.time)
         yield Finding(
             "error",
@@ -155,9 +168,13 @@ def _age(
             "See agebackup log, and make one: agebackup create.",
         )
     if state in ("never", "unknown"):
-        yield Finding(
-            "error", "never", app, f"There is no archive of {app} yet.", "See agebackup log."
-        )
+        fact = f"No archive of {app} is known."
+        yield Finding("error", "never", app, fact, "See agebackup log.")
+    yield from _timer(facts, state)
+
+
+def _timer(facts: Facts, state: State) -> Iterator[Finding]:
+    app = facts.app
     if state == "disabled":
         yield Finding(
             "note",
@@ -166,7 +183,7 @@ def _age(
             f"{app} is disabled in the configuration, so nothing backs it up by itself.",
             "Set enabled = true, or leave the key out and install a timer.",
         )
-    elif facts.watch is not None and facts.watch.enabled is None and facts.period is None:
+    elif facts.watch is not None and facts.watch.enabled is None and facts.next_run is None:
         yield Finding(
             "note",
             "no-timer",
@@ -246,7 +263,10 @@ def _place(facts: Facts, newest: ArchiveRecord | None) -> Iterator[Finding]:
 
 def _whole(newest: ArchiveRecord, look: Look) -> Iterator[Finding]:
     name, size = newest.file_name, look.sizes.get(newest.file_name)
-    if size is None:
+    if name in look.evicted:
+        fact = f"The content of the newest archive {name} is only in the cloud."
+        yield Finding("note", "newest-evicted", name, fact, "Keep the folder on this machine.")
+    elif size is None:
         fact = f"The newest archive {name} is not in its folder."
         yield Finding("error", "newest-gone", name, fact, "See agebackup audit; make another one.")
     elif newest.size is not None and size != newest.size:

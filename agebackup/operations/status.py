@@ -4,15 +4,18 @@ Nothing here touches a destination in this process: a dead mount must not hang t
 says so.
 """
 
+import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from agebackup.destinations.listing import read_entries
 from agebackup.errors import AgebackupError
-from agebackup.ledger import Ledger
+from agebackup.ledger import Ledger, LedgerError
+from agebackup.model.classifying import classify
 from agebackup.model.freshness import AppStatus, Facts, Look, judge
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, RunRecord
@@ -24,6 +27,8 @@ from agebackup.system.workspace import free_bytes
 
 SECONDS = 3.0
 """How long all destinations together may take to answer."""
+RUNS = 200
+"""So many runs are searched for the last failure."""
 
 
 @dataclass(frozen=True)
@@ -43,71 +48,87 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What destinations showed, and which apps are being backed up just now."""
+class Known:
+    """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs."""
 
-    looks: Mapping[Path, Look | None]
-    keys: Mapping[Path, str]
-    running: frozenset[str] = field(default_factory=frozenset)
+    archives: tuple[ArchiveRecord, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a destination showed, None where it did not answer; `key` is its real path if known."""
+
+    key: str
+    look: Look | None = None
 
 
 def status(
-    watched: Sequence[Watched],
-    ledger: Callable[[], Ledger | None],
-    now: datetime,
-    progress: Progress,
+    watched: Sequence[Watched], ledger: Ledger | None, now: datetime, progress: Progress
 ) -> tuple[AppStatus, ...]:
-    """Return the judgement of each of `watched`; `ledger` is opened after the looks were taken.
+    """Return the judgement of each of `watched`; the ledger is closed then.
 
     Takes a few seconds at most, whatever hangs. Without a ledger the names in the folders are what
-    is judged.
+    is judged. The ledger is read first: what is published meanwhile is in the folder only.
     """
-    seen = _look_around(watched, progress)
-    opened = ledger()
-    try:
-        return tuple(judge(_facts(one, seen, opened), now) for one in watched)
-    finally:
-        if opened is not None:
-            opened.close()
-
-
-def _look_around(watched: Sequence[Watched], progress: Progress) -> Seen:
+    known = _known({one.app for one in watched}, ledger, progress)
     directories = list(dict.fromkeys(one.directory for one in watched))
-    looks: dict[Path, Look | None] = {}
-    keys: dict[Path, str] = {}
-    answers = within(SECONDS, [partial(_look, one) for one in directories], progress)
-    for directory, answer in zip(directories, answers, strict=True):
-        looks[directory] = None if answer is None else _understood(answer)
-        keys[directory] = str(answer["key"]) if answer is not None else str(directory)
-    running = frozenset(one.app for one in watched if _is_held(one.lock_file))
-    return Seen(looks, keys, running)
+    looks = within(SECONDS, [partial(_look, one, now) for one in directories], progress)
+    answers = {
+        directory: _understood(directory, result)
+        for directory, result in zip(directories, looks, strict=True)
+    }
+    return tuple(judge(_facts(one, known, answers[one.directory]), now) for one in watched)
 
 
-def _look(directory: Path) -> Result:
+def _known(
+    apps: Collection[str], ledger: Ledger | None, progress: Progress
+) -> Mapping[str, Known] | None:
+    if ledger is None:
+        return None
+    with ledger:
+        try:
+            return {app: Known(ledger.archives(app), ledger.runs(app, limit=RUNS)) for app in apps}
+        except LedgerError as error:
+            progress.warn(f"{error.message} {error.hint}")
+            return None
+
+
+def _look(directory: Path, now: datetime) -> Result:
     """Return what lies in `directory`, as a child process can hand it over."""
     key = os.path.realpath(directory)
     try:
-        with os.scandir(directory) as entries:
-            sizes = {
-                entry.name: entry.stat(follow_symlinks=False).st_size
-                for entry in entries
-                if entry.name.endswith(".age") and entry.is_file(follow_symlinks=False)
-            }
-        return {"key": key, "problem": "", "free": free_bytes(directory), "sizes": sizes}
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))  # for the system's own words
+        entries, free = read_entries(directory), free_bytes(directory)
     except OSError as error:
-        return {"key": key, "problem": error.strerror or str(error), "free": None, "sizes": {}}
+        return {"key": key, "problem": error.strerror or str(error)}
+    except AgebackupError as error:
+        return {"key": key, "problem": error.message}
+    others = classify(entries, (), key, now).others
+    return {
+        "key": key,
+        "free": free,
+        "sizes": {one.name: one.size for one in entries if one.regular},
+        "evicted": [one.resembles for one in others if one.kind == "evicted"],
+    }
 
 
-def _understood(answer: Result) -> Look:
-    free, sizes = answer["free"], answer["sizes"]
-    assert isinstance(sizes, dict)
-    return Look(str(answer["problem"]), free if isinstance(free, int) else None, sizes)
+def _understood(directory: Path, result: Result | None) -> Answer:
+    if result is None:
+        return Answer(str(directory))
+    problem, free = result.get("problem", ""), result.get("free")
+    sizes, evicted = result.get("sizes", {}), result.get("evicted", [])
+    assert isinstance(sizes, dict) and isinstance(evicted, list)
+    look = Look(str(problem), free if isinstance(free, int) else None, sizes, frozenset(evicted))
+    return Answer(str(result["key"]), look)
 
 
 def _is_held(lock_file: Path) -> bool:
-    """Return whether a living run holds the lock; asking for it shared disturbs nobody for long."""
-    import fcntl
+    """Return whether a living run holds the lock.
 
+    Asked only of a run that began and did not end: who asks has the lock for a moment, in which
+    another run would think that it is taken.
+    """
     try:
         descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -121,35 +142,30 @@ def _is_held(lock_file: Path) -> bool:
         os.close(descriptor)
 
 
-def _facts(one: Watched, seen: Seen, ledger: Ledger | None) -> Facts:
-    key, look = seen.keys[one.directory], seen.looks[one.directory]
-    archives: tuple[ArchiveRecord, ...] = ()
-    runs: tuple[RunRecord, ...] = ()
-    if ledger is not None:
-        try:
-            archives, runs = (
-                ledger.archives(one.app, destination=key),
-                ledger.runs(one.app, limit=50),
-            )
-        except AgebackupError:
-            ledger = None
-    if ledger is None and look is not None:
-        archives = _by_name(one.app, key, look)
+def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> Facts:
+    look, mine = answer.look, known[one.app] if known is not None else Known()
+    archives = tuple(row for row in mine.archives if row.destination == answer.key)
+    if not archives and look is None:
+        archives = mine.archives  # the name of a place that does not answer may be a link's
+    if known is None and look is not None:
+        archives = _by_name(one.app, answer.key, look)
+    last = mine.runs[0] if mine.runs else None
     return Facts(
         one.app,
-        key,
+        answer.key,
         one.watch,
         one.period,
         one.max_age,
         archives,
-        runs,
+        mine.runs,
         look,
-        one.app in seen.running,
-        one.next_run,
+        running=last is not None and last.outcome == "running" and _is_held(one.lock_file),
+        next_run=one.next_run,
     )
 
 
 def _by_name(app: str, key: str, look: Look) -> tuple[ArchiveRecord, ...]:
-    names = [name for file in look.sizes if (name := ArchiveName.parse(file)) and name.app == app]
+    files = {*look.sizes, *look.evicted}
+    names = [name for file in files if (name := ArchiveName.parse(file)) and name.app == app]
     records = [ArchiveRecord.of(name, key) for name in names]
-    return tuple(sorted(records, key=lambda one: one.time, reverse=True))
+    return tuple(sorted(records, key=lambda one: (one.time, one.name), reverse=True))

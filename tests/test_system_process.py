@@ -418,7 +418,7 @@ def test_a_command_that_left_its_group_is_ended_too() -> None:
         "time.sleep(60)"
     )
     watch = Stopwatch()
-    with pytest.raises(FailedError, match="not done in 0.3 seconds"):
+    with pytest.raises(FailedError, match=r"not done in 0\.3 seconds"):
         run_command([sys.executable, "-S", "-c", body], seconds=0.3, progress=Progress())
     assert watch.seconds < 30
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agebackup.errors import printable
+from agebackup.errors import UsageError, printable
 from agebackup.model.calendar import WEEK, Every
 from agebackup.scheduling.files import put, take_away
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
@@ -15,6 +15,7 @@ from agebackup.system.claims import Claims
 from agebackup.system.process import CommandResult
 from agebackup.system.progress import Progress
 
+_REFUSED = "\"'\\"
 SYSTEM_UNITS = Path("/etc/systemd/system")
 
 _SERVICE = """\
@@ -161,8 +162,16 @@ def quoted(text: str) -> str:
 
 
 def command_line(command: Sequence[str]) -> str:
-    """Return `command` for ExecStart, where $ introduces a variable, but not in the program."""
+    """Return `command` for ExecStart, where $ introduces a variable, but not in the program.
+
+    Raises `UsageError` for a program that systemd does not start, whichever way it is quoted.
+    """
     program, *arguments = command
+    if any(one in program for one in _REFUSED):
+        raise UsageError(
+            f"systemd starts no program whose path holds {' or '.join(_REFUSED)}, as {printable(program)} does.",
+            hint="Install agebackup elsewhere, or use --kind cron.",
+        )
     return " ".join([quoted(program), *(quoted(one.replace("$", "$$")) for one in arguments)])
 
 

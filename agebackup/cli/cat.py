@@ -31,7 +31,7 @@ def command(archive: str, path: str, **options: Any) -> int:
     from agebackup.operations.contents import one_file
 
     tell = console(current(), "cat")
-    file = chosen(archive, options["to"], tell).path
+    file = chosen(archive, options["to"], tell)
     how = reading(tell, options)
     claims = directories.claims()
     claims.sweep()

@@ -17,24 +17,16 @@ from agebackup.errors import AgebackupError, NotFoundError, VerificationError, p
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Folder
     from agebackup.ledger import Ledger
-    from agebackup.model.inventory import Held, Inventory
-    from agebackup.model.records import Check
+    from agebackup.model.inventory import Inventory
+    from agebackup.model.records import ArchiveRecord, Check
 
 to_option = click.option(
     "--to", metavar="DIR", help="Look for the archive here, not where the configuration says."
 )
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The archive that was meant: its path, and what is known of it where it has its own name."""
-
-    path: Path
-    held: "Held | None" = None
-
-
-def chosen(text: str, to: str | None, console: Console) -> Chosen:
-    """Return the archive that `text` means, in `to` or in every known destination.
+def chosen(text: str, to: str | None, console: Console) -> Path:
+    """Return the path of the archive that `text` means, in `to` or in every known destination.
 
     What contains a slash, is the name of something here, or is no form of `model.addressing`, is a
     path. Says on stderr what was picked where the words left that open. Raises `UsageError` where
@@ -44,20 +36,20 @@ def chosen(text: str, to: str | None, console: Console) -> Chosen:
 
     wanted = None if "/" in text or os.path.lexists(text) else parse_wanted(text)
     if wanted is None:
-        return Chosen(Path(text))
+        return Path(text)
     try:
         looked = inventories(wanted.app, to, console)
     except NotFoundError:
         if wanted.name and to is None:
-            return Chosen(Path(text))  # no destination is known: then it is a path, and absent
+            return Path(text)  # no destination is known: then it is a path, and absent
         raise
-    pick = choose(wanted, [one for _, one in looked], _zones(console))
+    pick = choose(wanted, looked.inventories, _zones(console))
     for remark in pick.remarks:
         console.output.warn(remark)
-    path = Path(pick.inventory.destination, pick.held.entry.name)
+    path = Path(pick.inventory.destination, str(pick.held.name))
     if not wanted.name:
         console.output.say(f"{printable(text)} is {printable(str(path))}")
-    return Chosen(path, pick.held)
+    return path
 
 
 @contextmanager
@@ -83,38 +75,64 @@ def _note(path: Path, console: Console, *, bad: bool, check: "Check") -> None:
         return
     try:
         with ledger:
-            for record in ledger.archives(destination=os.path.realpath(path.parent)):
-                if record.file_name == path.name:
-                    ledger.amend(record, bad=bad, check=check, checked=now())
+            if record := _recorded(path, ledger):
+                ledger.amend(record, bad=bad, check=check, checked=now())
     except LedgerError as error:
         console.output.warn(f"The ledger does not learn of this: {error.message}")
 
 
-def inventories(
-    app: str | None, to: str | None, console: Console
-) -> "list[tuple[Place, Inventory]]":
-    """Return what lies in each place of `app` that can be read; what cannot is a warning.
+def recorded(path: Path, console: Console) -> "ArchiveRecord | None":
+    """Return what the ledger knows of the archive at `path`; trouble with it is a warning."""
+    from agebackup.ledger import LedgerError
 
-    Raises what the only place raises, where none can be read.
+    ledger = known_ledger(console)
+    if ledger is None:
+        return None
+    try:
+        with ledger:
+            return _recorded(path, ledger)
+    except LedgerError as error:
+        console.output.warn(f"The ledger cannot be asked: {error.message}")
+        return None
+
+
+def _recorded(path: Path, ledger: "Ledger") -> "ArchiveRecord | None":
+    """Return the record of the file at `path`, perhaps of one that was deleted and is back."""
+    rows = ledger.archives(destination=os.path.realpath(path.parent), deleted=True)
+    here = [row for row in rows if row.file_name == path.name]
+    fitting = [row for row in here if row.deleted is None or row.name == path.name]
+    return min(fitting, key=lambda row: row.deleted is not None, default=None)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What lies in each folder, once each, and why others could not be looked into."""
+
+    inventories: "tuple[Inventory, ...]"
+    failures: tuple[AgebackupError, ...]
+
+
+def inventories(app: str | None, to: str | None, console: Console) -> Looked:
+    """Return what lies in the places of `app`; one that cannot be read is a warning.
+
+    Raises what the last place raises, where none can be read.
     """
     from agebackup.operations.inventory import take_inventory
 
-    found: list[tuple[Place, Inventory]] = []
-    seen: set[str] = set()
-    failure: AgebackupError | None = None
-    for place, folder, ledger in opened(app, to, console):
-        if folder.key in seen:
-            continue
-        seen.add(folder.key)
+    found: list[Inventory] = []
+    failures: list[AgebackupError] = []
+    folders = {folder.key: (folder, ledger) for _, folder, ledger in opened(app, to, console)}
+    for folder, ledger in folders.values():
         try:
-            found.append((place, take_inventory(folder, ledger, now())))
+            found.append(take_inventory(folder, ledger, now()))
         except AgebackupError as error:
-            failure = error
-            if to is None:
-                console.output.warn(error.message)
-    if failure is not None and not found:
-        raise failure
-    return found
+            failures.append(error)
+    if failures and not found:
+        *_, last = failures
+        raise last
+    for failure in failures:
+        console.output.warn(failure.message)
+    return Looked(tuple(found), tuple(failures))
 
 
 def opened(

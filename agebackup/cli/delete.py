@@ -1,7 +1,7 @@
 """agebackup delete"""
 
+import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +11,14 @@ from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.scope import now, required_ledger
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import RefusedError, printable
+from agebackup.errors import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from agebackup.cli.wiring import Folder
+    from agebackup.ledger import Ledger
     from agebackup.model.inventory import Held
 
 
@@ -29,33 +34,26 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
     good archive of an app without --even-last: then nothing is removed. What the cloud keeps of
     deleted files is not reached.
     """
-    from agebackup.cli import directories
-    from agebackup.cli.wiring import folder_at
     from agebackup.operations.delete import delete, require_deletable
-    from agebackup.operations.inventory import take_inventory
-    from agebackup.system.lock import exclusive
 
     out = console(current(), "delete")
-    wanted: dict[Path, dict[str, Held]] = {}
-    for text in dict.fromkeys(archives):
-        path = chosen(text, to, out).path
-        wanted.setdefault(path.parent, {})[path.name] = _held(path, out)
+    paths = [chosen(text, to, out) for text in dict.fromkeys(archives)]
     with required_ledger() as ledger, ExitStack() as locks:
-        for app in sorted({held.name.app for one in wanted.values() for held in one.values()}):
-            what = f"another run of {app}"
-            file = directories.lock_file(app)
-            locks.enter_context(exclusive(file, wait_seconds=0, what=what, progress=out.progress))
-        groups = []
-        for directory, named in wanted.items():
-            folder = folder_at(str(directory))
-            fresh = {one.entry.name: one for one in take_inventory(folder, ledger, now()).archives}
-            group = [fresh.get(name, held) for name, held in named.items()]
-            require_deletable(group, folder, ledger, now(), even_last=even_last)
-            groups.append((folder, group))
-        names = [str(held.name) for _, group in groups for held in group]
-        for name in names:
-            out.output.say(f"  {name}")
-        require_yes(f"Delete {'this archive' if len(names) == 1 else 'these archives'}?", out)
+        groups = _grouped(paths, ledger)
+
+        def require() -> None:
+            for folder, group in groups:
+                require_deletable(group, folder, ledger, now(), even_last=even_last)
+
+        require()
+        for folder, group in groups:
+            for held in group:
+                out.output.say(f"  {printable(str(folder.path / str(held.name)))}")
+        names = [held.name for _, group in groups for held in group]
+        what = names[0] if len(names) == 1 else f"these {len(names):,} archives"
+        require_yes(f"Delete {what}?", out)
+        _lock((name.app for name in names), locks, out)
+        require()
         deleted = [
             name for folder, group in groups for name in delete(group, folder, ledger, now())
         ]
@@ -63,20 +61,27 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
     return 0
 
 
-def _held(path: Path, out: Console) -> "Held":
-    """Return the archive at `path`; raise `RefusedError` for a name that is not quite one."""
+def _grouped(paths: "Iterable[Path]", ledger: "Ledger") -> "list[tuple[Folder, tuple[Held, ...]]]":
+    """Return the archives at `paths` by folder, each folder once, however it was named."""
     from agebackup.cli.wiring import folder_at
-    from agebackup.errors import NotFoundError
-    from agebackup.model.inventory import Held
-    from agebackup.model.names import ArchiveName
+    from agebackup.operations.inventory import find_archive
 
-    name = ArchiveName.parse(path.name)
-    if name is None:
-        raise RefusedError(
-            f"{printable(str(path))} is not named as an archive, so it is not deleted.",
-            hint="If it is to go, remove it as any other file.",
-        )
-    for entry in folder_at(str(path.parent)).entries():
-        if entry.name == path.name:
-            return Held(name, entry)
-    raise NotFoundError(f"There is no archive {printable(str(path))}.", hint="See agebackup list.")
+    names: dict[str, dict[str, None]] = {}
+    for path in paths:
+        names.setdefault(os.path.realpath(path.parent), {})[path.name] = None
+    groups = []
+    for directory, wanted in names.items():
+        folder = folder_at(directory)
+        found = tuple(find_archive(name, folder, ledger, now()) for name in wanted)
+        groups.append((folder, found))
+    return groups
+
+
+def _lock(apps: "Iterable[str]", locks: ExitStack, out: Console) -> None:
+    """Let no run of `apps` be at work until `locks` are left."""
+    from agebackup.cli import directories
+    from agebackup.system.lock import exclusive
+
+    for app in sorted(set(apps)):
+        file, what = directories.lock_file(app), f"another run of {app}"
+        locks.enter_context(exclusive(file, wait_seconds=0, what=what, progress=out.progress))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from agebackup.cli.choosing import chosen, to_option
+from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
 from agebackup.cli.reading import FILE
 from agebackup.cli.settings import current, global_options
@@ -26,17 +26,17 @@ def command(archive: str, output: Path, to: str | None) -> int:
     from agebackup.operations.get import get
 
     out = console(current(), "get")
-    found = chosen(archive, to, out)
-    target = output / found.path.name if output.is_dir() else output
+    path = chosen(archive, to, out)
+    target = output / path.name if output.is_dir() else output
     claims = directories.claims()
     claims.sweep()
-    got = get(found.path, found.held, target, claims, out.progress)
+    got = get(path, recorded(path, out), target, claims, out.progress)
     how = "its hash is the ledger's" if got.compared else "the ledger knows no hash to compare with"
     out.output.say(f"Copied {got.size:,} bytes; {how}.")
     out.output.result_of_work(
         printable(str(got.path)),
         path=str(got.path),
-        archive=found.path.name,
+        archive=path.name,
         size=got.size,
         sha256=got.sha256,
         compared=got.compared,

@@ -29,7 +29,7 @@ def command(archive: str, to: str | None, **options: Any) -> int:
     from agebackup.operations.contents import inspect_inside, inspect_outside
 
     tell = console(current(), "inspect")
-    path = chosen(archive, to, tell).path
+    path = chosen(archive, to, tell)
     outside = inspect_outside(path)
     fields: dict[str, Any] = _outside_fields(outside)
     lines = _outside_lines(outside)

@@ -7,9 +7,10 @@ import click
 
 from agebackup.cli.choosing import inventories, to_option
 from agebackup.cli.console import console
+from agebackup.cli.output import described
 from agebackup.cli.scope import known_config, now
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import printable
+from agebackup.errors import printable, shortened, worst
 from agebackup.model.durations import span_text
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def command(app: str | None, to: str | None) -> int:
     In every destination that the configuration declares or the ledger knows, or in --to. For each
     archive: its id, time, kind, size, age, state (proved before it was published, verified since,
     unproved, incomplete, damaged, unknown to the ledger), tag, and which rules of retention keep
-    it. What else lies there is listed apart. Only names and sizes are looked at: nothing is opened,
+    it. What else lies there is listed apart, and a destination that cannot be read is a warning and
+    decides the exit code. Only names and sizes are looked at: nothing is opened,
     no key is needed, and a file that is only in the cloud is not downloaded.
     """
     from agebackup.operations.listing import listing
@@ -36,12 +38,19 @@ def command(app: str | None, to: str | None) -> int:
     config = known_config(out)
     policies = {one.name: one.retention for one in config.apps if one.retention} if config else {}
     moment = now()
-    found = [listing(inventory, app, policies, moment) for _, inventory in looked]
+    found = [listing(inventory, app, policies, moment) for inventory in looked.inventories]
+    code = worst(failure.code for failure in looked.failures)
     if out.settings.json:
-        out.output.result("", destinations=[_fields(one, moment) for one in found])
+        out.output.result(
+            "",
+            status="incomplete" if code else "ok",
+            exit=code,
+            destinations=[_fields(one, moment) for one in found],
+            unread=[described(failure) for failure in looked.failures],
+        )
     else:
         out.output.result("\n".join(line for one in found for line in _lines(one, moment)))
-    return 0
+    return code
 
 
 def _lines(found: "Listing", moment: datetime) -> list[str]:
@@ -54,10 +63,12 @@ def _lines(found: "Listing", moment: datetime) -> list[str]:
         lines += [f"    {_line(one, moment)}" for one in mine]
     if found.others:
         lines.append("  other")
-        lines += [f"    {printable(one.entry.name)}: {one.reason}" for one in found.others]
+        others = [f"{printable(one.entry.name)}: {one.reason}" for one in found.others]
+        lines += [f"    {line}" for line in shortened(others)]
     if found.missing:
         lines.append("  MISSING (the ledger knows them, the folder has them not)")
-        lines += [f"    {printable(one.file_name)}" for one in found.missing]
+        missing = [printable(one.file_name) for one in found.missing]
+        lines += [f"    {line}" for line in shortened(missing)]
     return lines
 
 

@@ -25,7 +25,7 @@ def command(archive: str, to: str | None, **options: Any) -> int:
     from agebackup.operations.contents import list_files
 
     tell = console(current(), "ls")
-    files = list_files(chosen(archive, to, tell).path, reading(tell, options))
+    files = list_files(chosen(archive, to, tell), reading(tell, options))
     if tell.settings.json:
         tell.output.result(
             "", files=[{"path": f.path, "size": f.size, "mtime": f.mtime} for f in files]

@@ -52,7 +52,7 @@ def command(archive: str, target: Path, **options: Any) -> int:
     from agebackup.operations.restore import RestoreOrder, restore
 
     to = console(current(), "restore")
-    path = chosen(archive, options["to"], to).path
+    path = chosen(archive, options["to"], to)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     order = RestoreOrder(
         archive=path,

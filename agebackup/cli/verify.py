@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import Chosen, chosen, looked_at, to_option
+from agebackup.cli.choosing import chosen, looked_at, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import limits, reading, reading_options, workspace_option
@@ -75,9 +75,9 @@ def _checker(
 
 
 def _verified(
-    to: Console, check: "Callable[[Path], Verified]", find: Callable[[], Chosen]
+    to: Console, check: "Callable[[Path], Verified]", find: Callable[[], Path]
 ) -> tuple[int, dict[str, Any]]:
-    return 0, _told(to, check(find().path))
+    return 0, _told(to, check(find()))
 
 
 def _told(to: Console, verified: "Verified") -> dict[str, Any]:

@@ -5,12 +5,12 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from agebackup.errors import AgebackupError, NotFoundError, UsageError, printable, shortened
-from agebackup.model.inventory import Held, Inventory, Other, grade
+from agebackup.model.inventory import Held, Inventory, grade
 from agebackup.model.names import ArchiveName, require_app
 
 ID = re.compile(r"[0-9a-f]{4,8}")
@@ -38,8 +38,8 @@ def parse_wanted(text: str) -> Wanted | None:
 
     Raises `UsageError` for what is nearly one: an impossible app or day.
     """
-    if ArchiveName.parse(text):
-        return Wanted(text, name=text)
+    if text.endswith(".age"):
+        return Wanted(text, name=text) if ArchiveName.parse(text) else None
     if latest := _LATEST.fullmatch(text):
         app = latest["app"]
         return Wanted(text, app=app and require_app(app), manual=bool(latest["manual"]))
@@ -86,55 +86,75 @@ def _named(wanted: Wanted, inventories: Sequence[Inventory]) -> Pick:
     found = [
         Pick(held, inventory)
         for inventory in inventories
-        for held in (*inventory.archives, *map(_as_held, inventory.others))
-        if held is not None
+        for held in inventory.nameable
         if str(held.name) == wanted.name or (wanted.id and held.name.id.startswith(wanted.id))
     ]
-    if len({str(pick.held.name) for pick in found}) > 1:
+    if len({pick.held.name for pick in found}) > 1:
         raise ambiguous(wanted.text, [str(pick.held.name) for pick in found])
     if not found:
         raise _none(wanted, inventories)
-    return found[0]
-
-
-def _as_held(other: Other) -> Held | None:
-    """Return what has an archive's very name but does not count as one now."""
-    name = ArchiveName.parse(other.entry.name)
-    return Held(name, other.entry) if name and other.kind in ("future", "evicted") else None
+    best, *more = found
+    elsewhere = dict.fromkeys(pick.inventory.destination for pick in more)
+    remarks = tuple(f"{best.held.name} lies in {printable(place)} too." for place in elsewhere)
+    return Pick(best.held, best.inventory, remarks)
 
 
 def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str, tzinfo]) -> Pick:
+    end = _end(wanted, zones)
+
+    def fits(name: ArchiveName) -> bool:
+        app_fits = wanted.app in (None, name.app) and (name.manual or not wanted.manual)
+        return app_fits and (end is None or name.time < end)
+
     fitting = [
         Pick(held, inventory)
         for inventory in inventories
         for held in inventory.archives
-        if wanted.app in (None, held.name.app)
-        if held.name.manual or not wanted.manual
-        if wanted.until is None or held.name.time < _end(wanted, zones)
+        if fits(held.name)
     ]
     apps = sorted({pick.held.name.app for pick in fitting})
     if len(apps) > 1:
         raise ambiguous(wanted.text, [f"{app}:{wanted.text}" for app in apps])
+    unfit = [one for one in _unfit(inventories) if fits(one.name)]
     whole = [pick for pick in fitting if grade(pick.held) != "bad"]
     if not whole:
-        raise _none(wanted, inventories)
-    best = max(whole, key=lambda pick: pick.held.name.time)
-    return Pick(best.held, best.inventory, tuple(_passed_over(best, fitting)))
+        raise _none(wanted, inventories, [f"{one.shown}: {one.why}" for one in unfit])
+    best = max(whole, key=lambda pick: (pick.held.name.time, str(pick.held.name)))
+    return Pick(best.held, best.inventory, tuple(_remarks(best.held, fitting, unfit)))
 
 
-def _passed_over(best: Pick, fitting: Sequence[Pick]) -> list[str]:
-    newer = [pick.held for pick in fitting if pick.held.name.time > best.held.name.time]
-    remarks = [f"{held.name} is newer, but damaged." for held in newer]
-    for other in best.inventory.others:
-        name = ArchiveName.parse(other.entry.name) or ArchiveName.parse(other.resembles)
-        if name and name.app == best.held.name.app and name.time > best.held.name.time:
-            remarks.append(f"{printable(other.entry.name)} is newer, but {other.reason}.")
-    return remarks
+@dataclass(frozen=True)
+class _Unfit:
+    """What is never picked by itself, though by its name it could be meant."""
+
+    name: ArchiveName
+    shown: str
+    why: str
 
 
-def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime:
-    """Return the moment at which the day that was meant is over."""
-    assert wanted.until is not None
+def _unfit(inventories: Sequence[Inventory]) -> Iterator[_Unfit]:
+    for inventory in inventories:
+        for held in inventory.archives:
+            if grade(held) == "bad":
+                yield _Unfit(held.name, str(held.name), "it is damaged")
+        for other in inventory.others:
+            if name := ArchiveName.parse(other.resembles):
+                yield _Unfit(name, printable(other.entry.name), other.reason)
+
+
+def _remarks(best: Held, fitting: Sequence[Pick], unfit: Sequence[_Unfit]) -> Iterator[str]:
+    newer = (
+        one for one in unfit if one.name.app == best.name.app and one.name.time > best.name.time
+    )
+    yield from shortened([f"{one.shown} is newer, but {one.why}." for one in newer])
+    if best.record is None and any(pick.held.record for pick in fitting):
+        yield f"The ledger does not know {best.name}: it was not made here."
+
+
+def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime | None:
+    """Return the moment at which the day that was meant is over; None where none was named."""
+    if wanted.until is None:
+        return None
     zone = zones.get(wanted.app or "", UTC)
     try:
         return datetime.combine(wanted.until + timedelta(days=1), time(), zone).astimezone(UTC)
@@ -151,8 +171,14 @@ def ambiguous(text: str, candidates: Sequence[str]) -> UsageError:
     )
 
 
-def _none(wanted: Wanted, inventories: Sequence[Inventory]) -> AgebackupError:
+def _none(
+    wanted: Wanted, inventories: Sequence[Inventory], unfit: Sequence[str] = ()
+) -> AgebackupError:
     names = [str(held.name) for one in inventories for held in one.archives]
     where = ", ".join(printable(one.destination) for one in inventories) or "no destination"
     hint = f"There are {len(names):,} archives there; see: agebackup list." if names else ""
-    return NotFoundError(f"No archive in {where} is {printable(wanted.text)!r}.", hint=hint)
+    return NotFoundError(
+        f"No archive in {where} is {printable(wanted.text)!r}.",
+        hint=hint,
+        details=shortened(unfit),
+    )

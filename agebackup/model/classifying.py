@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from agebackup.model.inventory import FolderEntry, Held, Inventory, Other, OtherKind, is_future
@@ -48,9 +49,9 @@ def classify(
         name = ArchiveName.parse(entry.name)
         if name is None:
             if entry.name != RECOVERY_NOTE or not entry.regular:
-                others.append(_other(entry))
+                others.append(_known(_other(entry), mine))
         elif refusal := _refused(entry, name, now):
-            others.append(refusal)
+            others.append(_known(refusal, mine))
         else:
             archives.append(Held(name, entry, mine.get(entry.name)))
     archives.sort(key=lambda held: (held.name.time, held.entry.name), reverse=True)
@@ -60,10 +61,15 @@ def classify(
     )
 
 
+def _known(other: Other, mine: Mapping[str, ArchiveRecord]) -> Other:
+    record = mine.get(other.resembles)
+    return replace(other, record=record) if record else other
+
+
 def _refused(entry: FolderEntry, name: ArchiveName, now: datetime) -> Other | None:
     """Return why what is called like an archive cannot count as one."""
     if not entry.regular:
-        return Other(entry, "link", "is no regular file", entry.name)
+        return Other(entry, "link", "it is no regular file", entry.name)
     if entry.evicted:
         return Other(
             entry, "evicted", "only its name is here, its content is in the cloud", entry.name
@@ -75,13 +81,13 @@ def _refused(entry: FolderEntry, name: ArchiveName, now: datetime) -> Other | No
 
 def _other(entry: FolderEntry) -> Other:
     if entry.name.startswith(_TEMPORARY):
-        return Other(entry, "temporary", "is half written, or was left of a dead run")
+        return Other(entry, "temporary", "it is half written, or was left of a dead run")
     stub = _STUB.fullmatch(entry.name)
     if stub and ArchiveName.parse(stub["name"]):
         return Other(entry, "evicted", "its content is only in iCloud", stub["name"])
     kind, reason, resembles = _resemblance(entry.name)
     if kind == "conflict" and entry.evicted:
-        reason = "looks like a conflict copy, and its content is in the cloud"
+        reason = "it looks like a conflict copy, and its content is in the cloud"
     return Other(entry, kind, reason, resembles)
 
 
@@ -89,20 +95,19 @@ def _resemblance(name: str) -> tuple[OtherKind, str, str]:
     stem = _STEM.match(name)
     if not stem:
         if name.endswith(".age"):
-            return "foreign", "is not named as an archive", ""
-        return "foreign", "is not an archive", ""
+            return "foreign", "it is not named as an archive", ""
+        return "foreign", "it is not an archive", ""
     for ending in _ENDINGS:
         whole = stem["stem"] + ending
         if ArchiveName.parse(whole) and _is_copy(stem["rest"], ending):
-            return "conflict", "looks like a conflict copy", whole
-    return "unparseable", "is nearly an archive's name", ""
+            return "conflict", "it looks like a conflict copy", whole
+    return "unparseable", "it is nearly an archive's name", ""
 
 
 def _is_copy(rest: str, ending: str) -> bool:
     """Return whether `rest`, what follows the stem, is `ending` with something put into it."""
-    parts = re.split(r"(?=\.)", ending)[
-        1:
-    ]  # ".tar", ".age": the addition stands before one of them
+    # ".tar", ".age": the addition stands before one of them, or at the end
+    parts = re.split(r"(?=\.)", ending)[1:]
     for index in range(len(parts) + 1):
         before, after = "".join(parts[:index]), "".join(parts[index:])
         fits = rest.startswith(before) and rest.endswith(after)

@@ -4,7 +4,7 @@ Only a name that is exactly an archive's counts as an archive; everything else i
 with its reason, never selected and never pruned.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -36,24 +36,34 @@ class FolderEntry:
 
 @dataclass(frozen=True)
 class Held:
-    """An archive that lies in the folder, and what the ledger knows of it (None: nothing)."""
+    """An archive that lies in the folder, and what the ledger knows of it (None: nothing).
+
+    `entry` is called otherwise where only a stub of iCloud's stands for the file.
+    """
 
     name: ArchiveName
     entry: FolderEntry
     record: ArchiveRecord | None = None
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether the file itself is not in the folder."""
+        return self.entry.name != str(self.name)
 
 
 @dataclass(frozen=True)
 class Other:
     """A name in the folder that is not to be taken for an archive, and why.
 
-    `resembles` is the archive whose conflict copy, stub or stray it is, where one can be told.
+    `resembles` is the archive whose conflict copy, stub or stray it is, where one can be told, and
+    `record` what the ledger knows of that.
     """
 
     entry: FolderEntry
     kind: OtherKind
     reason: str
     resembles: str = ""
+    record: ArchiveRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,31 @@ class Inventory:
     def of(self, app: str) -> tuple[Held, ...]:
         """Return the archives of `app`, newest first."""
         return tuple(held for held in self.archives if held.name.app == app)
+
+    @property
+    def nameable(self) -> tuple[Held, ...]:
+        """The archives, and besides those from the future and the evicted ones.
+
+        A person who names one of them means it; nothing else ever picks it.
+        """
+        aside = (_nameable(other) for other in self.others)
+        return (*self.archives, *(held for held in aside if held is not None))
+
+
+def _nameable(other: Other) -> Held | None:
+    name = ArchiveName.parse(other.resembles) if other.kind in ("future", "evicted") else None
+    return Held(name, other.entry, other.record) if name else None
+
+
+def record_of(held: Held, destination: str) -> ArchiveRecord:
+    """Return what the ledger knows of `held`, or what it may be told of one it does not know.
+
+    Such a one counts as another machine's: no rule may ever remove it.
+    """
+    if held.record is not None:
+        return held.record
+    unknown = ArchiveRecord.of(held.name, destination)
+    return replace(unknown, size=None if held.is_stub else held.entry.size, foreign=True)
 
 
 def is_future(time: datetime, now: datetime) -> bool:

@@ -14,8 +14,21 @@ from agebackup.operations.removal import leaving, remove
 def require_deletable(
     chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime, *, even_last: bool
 ) -> None:
-    """Raise `RefusedError` where a kept archive, or an app's last good one, is among `chosen`."""
-    kept = [str(held.name) for held in chosen if held.record and held.record.kept]
+    """Raise `RefusedError` where a kept archive, or an app's last good one, is among `chosen`.
+
+    So it does for a stub: what a cloud client makes of its removal, it alone knows.
+    """
+    names = {str(held.name) for held in chosen}
+    inventory = take_inventory(folder, ledger, now)
+    fresh = [held for held in inventory.nameable if str(held.name) in names]
+    stubs = [str(held.name) for held in fresh if held.is_stub]
+    if stubs:
+        raise RefusedError(
+            "Only a stub is here, the archive itself is in iCloud.",
+            hint="Download it first, then delete it; or remove it in iCloud.",
+            details=shortened(stubs),
+        )
+    kept = [str(held.name) for held in fresh if held.record and held.record.kept]
     if kept:
         raise RefusedError(
             "What is marked as kept is not deleted.",
@@ -24,8 +37,6 @@ def require_deletable(
         )
     if even_last:
         return
-    names = {held.entry.name for held in chosen}
-    inventory = take_inventory(folder, ledger, now)
     for app in sorted({held.name.app for held in chosen}):
         good = [held for held in inventory.of(app) if grade(held) == "good" and not leaving(held)]
         some = good or list(inventory.of(app))

@@ -5,13 +5,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from agebackup.errors import VerificationError, printable
-from agebackup.model.inventory import Held
+from agebackup.errors import FailedError, RefusedError, VerificationError, printable
+from agebackup.model.records import ArchiveRecord
 from agebackup.operations.reading import check_from_outside, open_archive
 from agebackup.system.claims import Claims
 from agebackup.system.durable import publication
 from agebackup.system.progress import Progress
-from agebackup.system.streams import write_all
 
 _PIECE = 1 << 20
 
@@ -26,23 +25,26 @@ class Got:
     compared: bool
 
 
-def get(archive: Path, held: Held | None, output: Path, claims: Claims, progress: Progress) -> Got:
+def get(
+    archive: Path, record: ArchiveRecord | None, output: Path, claims: Claims, progress: Progress
+) -> Got:
     """Copy the file `archive` to the new file `output`, durably and 0600.
 
-    What the copy is compared with: the ledger's hash where it knows one, else the form and exact
+    What the copy is compared with: the hash in `record` where there is one, else the form and exact
     size that an age file must have. Raises `VerificationError` where that differs, `NotFoundError`,
     `RefusedError` where `output` is taken, and `FailedError`; then there is no `output`.
     """
-    record = held.record if held else None
+    if os.path.lexists(output):
+        raise RefusedError(f"{printable(str(output))} exists.", hint="Choose another name.")
     digest, size = hashlib.sha256(), 0
     with (
         open_archive(archive) as source,
         publication(output.parent, output.name, claims, replace=False) as draft,
     ):
         progress.phase("copying", os.fstat(source).st_size)
-        while piece := os.pread(source, _PIECE, size):
+        while piece := _read(source, size, archive):
             digest.update(piece)
-            write_all(draft.descriptor, piece)
+            draft.write(piece)
             size += len(piece)
             progress.advance(len(piece))
         if record is None or not record.sha256:
@@ -53,3 +55,13 @@ def get(archive: Path, held: Held | None, output: Path, claims: Claims, progress
                 hint="It was damaged or replaced. See agebackup audit, and take another archive.",
             )
     return Got(output, size, digest.hexdigest(), compared=bool(record and record.sha256))
+
+
+def _read(source: int, offset: int, archive: Path) -> bytes:
+    try:
+        return os.pread(source, _PIECE, offset)
+    except OSError as error:
+        raise FailedError(
+            f"{printable(str(archive))} cannot be read to its end: {error.strerror}.",
+            hint="Check the drive it lies on.",
+        ) from None

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from agebackup.destinations.folder import Folder
+from agebackup.errors import NotFoundError, RefusedError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.classifying import classify
-from agebackup.model.inventory import Inventory
+from agebackup.model.inventory import Held, Inventory
+from agebackup.model.names import ArchiveName
 
 
 def take_inventory(folder: Folder, ledger: Ledger | None, now: datetime) -> Inventory:
@@ -16,3 +18,28 @@ def take_inventory(folder: Folder, ledger: Ledger | None, now: datetime) -> Inve
     """
     records = ledger.archives(destination=folder.key, deleted=True, pending=True) if ledger else ()
     return classify(folder.entries(), records, folder.key, now)
+
+
+def find_archive(name: str, folder: Folder, ledger: Ledger, now: datetime) -> Held:
+    """Return the archive called `name` in `folder`, even if it is evicted or from the future.
+
+    Raises `RefusedError` for what only looks like one, `NotFoundError` where there is nothing, and
+    what `take_inventory` raises.
+    """
+    inventory = take_inventory(folder, ledger, now)
+    for held in inventory.nameable:
+        if str(held.name) == name:
+            return held
+    shown = printable(str(folder.path / name))
+    if ArchiveName.parse(name) is None:
+        raise RefusedError(
+            f"{shown} is not named as an archive: no rule ever looks at it.",
+            hint="Only archives under their own names are tagged, kept or deleted. If this file "
+            "is to go, remove it as any other.",
+        )
+    if any(other.entry.name == name for other in inventory.others):
+        raise RefusedError(
+            f"{shown} is no regular file, so it is no archive.",
+            hint="Look what put it there.",
+        )
+    raise NotFoundError(f"There is no archive {shown}.", hint="See agebackup list.")

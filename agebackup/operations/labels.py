@@ -1,31 +1,20 @@
 """tag and keep: what a person marks archives with, in the ledger alone; the file stays as it is."""
 
-from pathlib import Path
 from typing import Any
 
-from agebackup.errors import RefusedError, UsageError, printable
+from agebackup.destinations.folder import Folder
+from agebackup.errors import UsageError, printable
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import Held
+from agebackup.model.inventory import Held, record_of
 from agebackup.model.records import ArchiveRecord
 
 
-def label(path: Path, held: Held | None, ledger: Ledger, **changes: Any) -> ArchiveRecord:
-    """Write `changes` (`tag`, `kept`) into the record of the archive at `path`; return it.
+def label(held: Held, folder: Folder, ledger: Ledger, **changes: Any) -> ArchiveRecord:
+    """Write `changes` (`tag`, `kept`) into the record of `held`, which lies in `folder`; return it.
 
-    One that the ledger does not know gets a record as another machine's. Raises `RefusedError`
-    where the file is not named as an archive, and `LedgerError`.
+    One that the ledger does not know gets a record as another machine's. Raises `LedgerError`.
     """
-    if held is None:
-        raise RefusedError(
-            f"{printable(str(path))} is not named as an archive, so no rule would ever look at it.",
-            hint="Only archives under their own names are tagged or kept.",
-        )
-    record = held.record
-    if record is None:
-        destination = str(path.parent.resolve())
-        known = ArchiveRecord.of(held.name, destination)
-        record = ledger.amend(known, size=held.entry.size, foreign=True)
-    return ledger.amend(record, **changes)
+    return ledger.amend(record_of(held, folder.key), **changes)
 
 
 def require_word(text: str) -> str:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agebackup.model.inventory import Held, Inventory, Other, grade
+from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Policy
 from agebackup.operations.prune import candidate, covers
+from agebackup.operations.removal import leaving
 
 NO_POLICY = ("no policy",)
 NOT_OURS = ("not this machine's: no rule looks at it",)
+LEAVING = ("its deletion was cut short: the next run ends it",)
+BACK = ("was deleted and lies here again: no rule looks at it",)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def listing(
             reasons |= {str(one.candidate.name): (one.reasons, stays) for one in part}
     archives = []
     for held in wanted:
-        default = NOT_OURS if held.name.app in policies else NO_POLICY
-        said, stays = reasons.get(str(held.name), (default, True))
+        default = _uncovered(held, policies)
+        said, stays = reasons.get(str(held.name), default)
         archives.append(Listed(held, state(held), said, stays))
     return Listing(
         inventory.destination,
@@ -59,6 +63,15 @@ def listing(
         tuple(one for one in inventory.others if _concerns(one, app)),
         tuple(one for one in inventory.missing if app in (None, one.app)),
     )
+
+
+def _uncovered(held: Held, policies: Mapping[str, Policy]) -> tuple[tuple[str, ...], bool]:
+    """Return why no policy was asked about `held`, and whether it stays."""
+    if leaving(held):
+        return LEAVING, False
+    if held.record is not None and held.record.deleted is not None:
+        return BACK, True
+    return (NOT_OURS if held.name.app in policies else NO_POLICY), True
 
 
 def state(held: Held) -> str:
@@ -77,7 +90,5 @@ def state(held: Held) -> str:
 
 def _concerns(other: Other, app: str | None) -> bool:
     """Return whether `other` may have to do with `app`: another app's archives do not."""
-    if app is None:
-        return True
-    named = other.resembles or other.entry.name
-    return named.startswith(f"{app}-") or not other.resembles
+    name = ArchiveName.parse(other.resembles)
+    return app is None or name is None or name.app == app

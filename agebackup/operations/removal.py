@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from agebackup.destinations.folder import Folder
+from agebackup.errors import FailedError
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import FolderEntry, Held, Inventory, grade
+from agebackup.model.inventory import FolderEntry, Held, Inventory, grade, record_of
 from agebackup.model.records import ArchiveRecord
 from agebackup.operations.inventory import take_inventory
 from agebackup.system.progress import Progress
@@ -18,14 +19,19 @@ from agebackup.system.progress import Progress
 def remove(held: Held, folder: Folder, ledger: Ledger, now: datetime, why: str) -> None:
     """Remove the archive `held` from `folder`, recording `why`.
 
-    Raises `LedgerError` where the ledger refuses, and `FailedError` where the folder does. Where it
-    raises, the file is still there, or the ledger says that it was to go.
+    Raises `LedgerError` where the ledger refuses, and `FailedError` where the folder does: then
+    the decision is taken back, unless the file is gone all the same. Where it raises, the file is
+    still there, or the ledger says that it was to go.
     """
-    record = held.record
-    if record is None:
-        record = ArchiveRecord.of(held.name, folder.key)
-    record = ledger.amend(record, deleted=now, deleted_why=why, pending="delete")
-    folder.remove(held.entry)
+    before = record_of(held, folder.key)
+    record = ledger.amend(before, deleted=now, deleted_why=why, pending="delete")
+    try:
+        folder.remove(held.entry)
+    except FailedError:
+        if folder.has(held.entry.name):
+            was = {name: getattr(before, name) for name in ("deleted", "deleted_why", "pending")}
+            ledger.amend(record, **was)
+        raise
     ledger.amend(record, pending="")
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from system_faults import OWN_MOUNTS, ROOT, fault, run, start
 
 from agebackup.ledger import Ledger, LedgerError, open_ledger
+from agebackup.ledger.patience import patience
 from agebackup.ledger.rows import TABLES, columns, loaded, stored
 from agebackup.ledger.schema import APPLICATION_ID, STEPS, VERSION, bring_forward, version_of
 from agebackup.ledger.store import RUNS_KEPT
@@ -31,6 +32,7 @@ from agebackup.model.records import (
     RunRecord,
     TreeFigures,
 )
+from agebackup.system.clock import Stopwatch
 from agebackup.system.process import Worker
 from agebackup.system.progress import Progress
 
@@ -514,6 +516,32 @@ def test_another_process_may_read_while_one_writes(ledger: Ledger, file: Path) -
         assert caught.value.locked and caught.value.code == 11
         connection.execute("ROLLBACK")
         second.put(archive(2))
+
+
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_held_ledger_is_waited_for_once(file: Path, lock: str) -> None:
+    """Who waited in vain hardly waits again, in another connection neither, until it is free."""
+    with open_ledger(file, busy_seconds=0.1) as ledger, database(file) as connection:
+        connection.execute(lock)
+        with pytest.raises(LedgerError):
+            ledger.put(archive(1))
+        watch = Stopwatch()
+        with open_ledger(file, busy_seconds=60) as second:
+            for _ in range(3):
+                with pytest.raises(LedgerError):
+                    second.put(archive(2))
+            assert watch.seconds < 20
+            connection.execute("ROLLBACK")
+            second.put(archive(2))
+        assert patience(file, 60) == 60
+    with database(file) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        watch = Stopwatch()
+        for seconds in (0.1, 60, 60):
+            with pytest.raises(LedgerError):
+                open_ledger(file, busy_seconds=seconds)
+        assert watch.seconds < 20
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["a ledger", "an empty file"])

@@ -14,7 +14,8 @@ from agebackup.ledger.failures import LedgerError
 from agebackup.ledger.opening import companions, connected
 from agebackup.ledger.rows import TABLES, R, columns, loaded
 from agebackup.ledger.schema import KEYS, bring_forward
-from agebackup.ledger.store import BUSY_SECONDS, Ledger, open_ledger
+from agebackup.ledger.patience import BUSY_SECONDS
+from agebackup.ledger.store import Ledger, open_ledger
 from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord
 from agebackup.system.claims import Claims
 from agebackup.system.durable import publication

@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from agebackup.ledger.failures import Cause, LedgerError, explained
 from agebackup.ledger.opening import newer, opened
+from agebackup.ledger.patience import BUSY_SECONDS, met, patience, written
 from agebackup.ledger.rows import TABLES, R, Record, columns, loaded, stored
 from agebackup.ledger.schema import VERSION, version_of
 from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord, Sequel
 
-BUSY_SECONDS = 5.0
 RUNS_KEPT = 10_000
 """Runs of one app that are kept, more than a year of hourly ones, and its last success besides."""
 _THIN = """
@@ -35,16 +35,21 @@ def open_ledger(file: Path, *, make: bool = True, busy_seconds: float = BUSY_SEC
     """Open the ledger `file`, making it (0600) or bringing its schema forward where needed.
 
     With `make` false an absent one is a `LedgerError` too, as are a damaged, locked (for longer
-    than `busy_seconds`) or newer one, something else of that name, and a disk that refuses; the
-    file is then as it was.
+    than `busy_seconds`, or hardly at all if it was so before) or newer one, something else of that
+    name, and a disk that refuses; the file is then as it was.
     """
-    with explained(file):
-        connection = opened(file, make=make, busy_seconds=busy_seconds)
-        try:
-            return Ledger(file, connection)
-        except BaseException:
-            connection.close()
-            raise
+    try:
+        with explained(file):
+            seconds = patience(file, busy_seconds)
+            connection = opened(file, make=make, busy_seconds=seconds)
+            try:
+                return Ledger(file, connection, busy_seconds)
+            except BaseException:
+                connection.close()
+                raise
+    except LedgerError as error:
+        met(file, error)
+        raise
 
 
 class Ledger:
@@ -55,9 +60,12 @@ class Ledger:
     no longer be used: what was written would be lost with the file.
     """
 
-    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, file: Path, connection: sqlite3.Connection, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self.file = file
         self._connection = connection
+        self._busy_seconds = busy_seconds
         status = file.stat()
         self._identity = (status.st_dev, status.st_ino)
         self._process = os.getpid()
@@ -89,9 +97,7 @@ class Ledger:
         if self._connection.in_transaction:
             yield
             return
-        with self._explained():
-            self._require_own()
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             with self._explained():
                 self._require_current()
@@ -102,6 +108,18 @@ class Ledger:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _begin(self) -> None:
+        try:
+            with self._explained():
+                self._require_own()
+                seconds = patience(self.file, self._busy_seconds)
+                self._connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+                self._connection.execute("BEGIN IMMEDIATE")
+        except LedgerError as error:
+            met(self.file, error)
+            raise
+        written(self.file)
 
     def put(self, *records: Record) -> None:
         """Write `records`, each replacing the one of its key, all of them or none.

@@ -23,6 +23,21 @@ TEXTS = st.sampled_from(AWKWARD) | st.text(
 )
 """Whatever may stand in a path, but for what no timer can hold."""
 
+CRONTAB = """\
+import os, sys
+file = os.environ["HOME"] + "/crontab"
+if os.environ.get("CRONTAB") == "forbidden":
+    sys.exit("You (me) are not allowed to use this program (crontab)")
+if sys.argv[1] == "-l":
+    if not os.path.exists(file): sys.exit("no crontab for me")
+    sys.stdout.buffer.write(open(file, "rb").read())
+elif os.environ.get("CRONTAB") == "full":
+    sys.exit("crontab: No space left on device")
+elif sys.argv[1] == "-r": os.unlink(file)
+else: open(file, "wb").write(sys.stdin.buffer.read())
+"""
+"""Stands in for crontab(1): a person's crontab is the file `crontab` of their home."""
+
 
 def job(
     app: str = "notes",

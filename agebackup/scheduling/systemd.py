@@ -169,7 +169,7 @@ def command_line(command: Sequence[str]) -> str:
     program, *arguments = command
     if any(one in program for one in _REFUSED):
         raise UsageError(
-            f"systemd starts no program whose path holds {' or '.join(_REFUSED)}, as {printable(program)} does.",
+            f"systemd starts no program with a quote or backslash in its path: {printable(program)}",
             hint="Install agebackup elsewhere, or use --kind cron.",
         )
     return " ".join([quoted(program), *(quoted(one.replace("$", "$$")) for one in arguments)])

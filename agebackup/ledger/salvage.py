@@ -12,9 +12,9 @@ from pathlib import Path
 
 from agebackup.ledger.failures import LedgerError
 from agebackup.ledger.opening import companions, connected
+from agebackup.ledger.patience import BUSY_SECONDS
 from agebackup.ledger.rows import TABLES, R, columns, loaded
 from agebackup.ledger.schema import KEYS, bring_forward
-from agebackup.ledger.patience import BUSY_SECONDS
 from agebackup.ledger.store import Ledger, open_ledger
 from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord
 from agebackup.system.claims import Claims

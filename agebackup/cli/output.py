@@ -26,6 +26,7 @@ class Output:
     def __init__(self, settings: Settings, command: str) -> None:
         self.settings = settings
         self.command = command
+        self._warned: set[str] = set()
 
     def say(self, text: str) -> None:
         """Write words for the person to stderr, unless --quiet or --json."""
@@ -35,6 +36,12 @@ class Output:
     def warn(self, text: str) -> None:
         """Write a warning to stderr, whatever the options."""
         self._stderr(f"agebackup: warning: {text}")
+
+    def warn_once(self, text: str) -> None:
+        """Write a warning that several parts of one command may come to, once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     def result(self, text: str, **fields: Any) -> None:
         """Write the result to stdout: `text`, or with --json an object of `fields`."""

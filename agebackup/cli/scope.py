@@ -51,7 +51,7 @@ def known_ledger(to: Console, *, make: bool = False) -> "Ledger | None":
     try:
         return open_ledger(file, make=make)
     except LedgerError as error:
-        to.output.warn(f"{error.message} {error.hint}")
+        to.output.warn_once(f"{error.message} {error.hint}")
         return None
 
 

@@ -9,6 +9,7 @@ from agebackup.model.changes import sudden
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import is_future
+from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, Check, RunRecord
 from agebackup.model.watch import Watch
 
@@ -80,7 +81,11 @@ class AppStatus:
 
 
 def judge(facts: Facts, now: datetime) -> AppStatus:
-    """Return how `facts` look at the moment `now`; the later the moment, the staler."""
+    """Return how `facts` look at the moment `now`.
+
+    The newest archive is the newest that is not from the future. From the moment when none is, the
+    later, the staler.
+    """
     sound = [one for one in facts.archives if not one.bad]
     past = (one for one in sound if not is_future(one.time, now))
     newest = next(past, sound[0] if sound else None)
@@ -168,9 +173,18 @@ def _age(
             "See agebackup log, and make one: agebackup create.",
         )
     if state in ("never", "unknown"):
-        fact = f"No archive of {app} is known."
-        yield Finding("error", "never", app, fact, "See agebackup log.")
+        yield from _never(facts)
     yield from _timer(facts, state)
+
+
+def _never(facts: Facts) -> Iterator[Finding]:
+    app, there = facts.app, (*facts.look.sizes, *facts.look.evicted) if facts.look else ()
+    names = [name for name in map(ArchiveName.parse, there) if name and name.app == app]
+    fact, remedy = f"No archive of {app} is known.", "See agebackup log."
+    if names:
+        fact = f"The ledger knows no archive of {app}, and its folder holds {len(names):,}."
+        remedy = "If this machine made them: agebackup ledger rebuild DEST --mine."
+    yield Finding("error", "never", app, fact, remedy)
 
 
 def _timer(facts: Facts, state: State) -> Iterator[Finding]:

@@ -1,0 +1,422 @@
+"""`agebackup status`: quiet is loud, and nothing that hangs can silence it."""
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Keys, Outcome, World
+from nights import declare
+from past_nights import SIZE, ago, amend, figures, night, ran, state
+from sample_app import SampleApp, command
+from system_faults import OWN_MOUNTS
+
+pytestmark = pytest.mark.linux
+
+
+@pytest.fixture
+def out(world: World, app: SampleApp, keys: Keys) -> Path:
+    """The destination of the declared app `notes`."""
+    return declare(world, app, keys)
+
+
+def judged(world: World, *words: object) -> tuple[int, dict[str, Any]]:
+    """Run `status` and return its exit code and what it says of the only app."""
+    done = world.run("--json", "status", *words)
+    (one,) = json.loads(done.out)["apps"]
+    return done.code, one
+
+
+def codes(one: dict[str, Any]) -> set[str]:
+    return {finding["code"] for finding in one["findings"]}
+
+
+def under(world: World, prefix: Sequence[str], *words: str) -> Outcome:
+    """Run `status` by the command that begins with `prefix`."""
+    done = subprocess.run(
+        [*prefix, *command(), *words, "status"],
+        cwd=world.directory,
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_line_per_app(world: World, out: Path, app: SampleApp, keys: Keys) -> None:
+    """Each app has a line with its state, its newest archive's age and size, and its limit; what is
+    wrong follows it; one stale app makes the exit code 5."""
+    other = declare(world, app, keys, name="photos")
+    night(world, out, ago(hours=3))
+    night(world, other, ago(hours=30), app="photos")
+    done = world.run("status")
+    assert done.code == 5, done.err
+    lines = [line for line in done.out.splitlines() if re.match(r"\w+: \w+;", line)]
+    first = rf"notes: fresh; newest 3h( \d+s)? ago, {SIZE:,} bytes; proved; stale after 1d 2h;"
+    assert re.match(first, lines[0])
+    assert lines[1].startswith("photos: STALE; newest 1d 6h ") and str(other) in lines[1]
+    assert "The newest archive of photos is 1d 6h" in done.out
+    assert world.run("status", "notes").code == 0
+    assert world.run("status", "photos").code == 5
+
+
+@pytest.mark.parametrize(
+    ("hours", "more", "words", "code"),
+    [
+        (25.9, "", (), 0),
+        (26.1, "", (), 5),
+        (26.1, 'interval = "30h"', (), 0),
+        (3.1, 'interval = "1h"', (), 5),
+        (26.1, 'jitter = "6h"', (), 0),
+        (40, 'max_age = "2d"', (), 0),
+        (1, 'max_age = "30m"', (), 5),
+        (3, "", ("--max-age", "2h"), 5),
+        (100, "", ("--max-age", "1w"), 0),
+        (3, "enabled = false", ("--max-age", "2h"), 5),
+    ],
+)
+def test_how_old_is_too_old(
+    world: World, app: SampleApp, keys: Keys, hours: float, more: str, words: tuple[str, ...],
+    code: int,
+) -> None:  # fmt: skip
+    """The interval and two hours, or what the configuration says, or the person now."""
+    night(world, declare(world, app, keys, more), ago(hours=hours))
+    found, one = judged(world, *words)
+    assert (found, one["state"]) == (code, "stale" if code else "fresh")
+
+
+@pytest.mark.parametrize("word", ["", "-1h", "soon", "1e9", "26", "9" * 400 + "h"])
+def test_a_senseless_age(world: World, out: Path, word: str) -> None:
+    """What is no span of time is said to be none."""
+    night(world, out, ago(hours=1))
+    done = world.run("status", "--max-age", word)
+    assert done.code == 2 and "span of time" in done.err and "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("timer", "hours", "code"), [("1h", 3.1, 5), ("1h", 2.9, 0), ("weekly", 99, 0)]
+)
+def test_the_installed_timer_sets_the_measure(
+    world: World, out: Path, timer: str, hours: float, code: int
+) -> None:
+    """With a timer of its own an app may be as old as that lets it become; its next run is told."""
+    noted = {"every": timer, "kind": "cron", "since": "2026-11-01T00:00:00+00:00"}
+    (state(world) / "schedule.json").write_text(json.dumps({"timers": {"notes": noted}}))
+    night(world, out, ago(hours=hours))
+    found, one = judged(world)
+    assert found == code and "no-timer" not in codes(one)
+    assert datetime.fromisoformat(one["next_run"]) > ago()
+    assert "next run " in world.run("status").out
+
+
+def test_one_timer_for_all(world: World, out: Path) -> None:
+    """Who has one timer for every app is not told that none is there."""
+    night(world, out, ago(hours=1))
+    assert codes(judged(world)[1]) == {"no-timer"}
+    noted = {"every": "1h", "kind": "cron", "since": "2026-11-01T00:00:00+00:00"}
+    (state(world) / "schedule.json").write_text(json.dumps({"timers": {"": noted}}))
+    _, one = judged(world)
+    assert codes(one) == set() and one["next_run"]
+
+
+def test_the_last_failure_and_its_reason(world: World, app: SampleApp, keys: Keys) -> None:
+    """A failed night is told with its reason, also after a later one went well."""
+    declare(world, app, keys)
+    assert world.run("create", "notes").code == 0
+    content = app.ledger.read_bytes()
+    app.ledger.write_bytes(b"no database")
+    assert world.run("create", "notes").code == 1
+    done = world.run("status")
+    assert done.code == 0 and "last run of notes" in done.out and "last failure" in done.out
+    code, one = judged(world)
+    assert code == 0 and "last-run-failed" in codes(one)
+    assert str(app.ledger) in one["last_failure"]["message"]
+    assert datetime.fromisoformat(one["last_failure"]["time"]) >= ago(minutes=5)
+    for side in app.root.glob("ledger.db-*"):
+        side.unlink()
+    app.ledger.write_bytes(content)
+    assert world.run("create", "notes").code == 0
+    code, one = judged(world)
+    assert code == 0 and "last-run-failed" not in codes(one) and one["last_failure"]
+
+
+def test_a_hostile_reason_reaches_no_terminal(world: World, out: Path) -> None:
+    """Whatever a message holds, it is shown as text."""
+    night(world, out, ago(hours=1))
+    ran(world, "failed", "\x1b]0;gotcha\x07\u202e", minutes=5)
+    done = world.run("status")
+    assert "gotcha" in done.out and not set("\x1b\x07\u202e") & set(done.out)
+
+
+def test_never(world: World, out: Path) -> None:
+    """An app that was never backed up says so, and is a reason for exit code 5."""
+    done = world.run("status")
+    assert done.code == 5 and "notes: NEVER BACKED UP" in done.out
+    ran(world, "failed", "It did not work.", hours=1)
+    done = world.run("status")
+    assert done.code == 5 and "NEVER BACKED UP" in done.out and "It did not work." in done.out
+
+
+def test_disabled(world: World, app: SampleApp, keys: Keys) -> None:
+    """What the person disabled is said to be so, and not called stale however old it is."""
+    out = declare(world, app, keys, "enabled = false")
+    for hours in (None, 9000):
+        if hours:
+            night(world, out, ago(hours=hours))
+        code, one = judged(world)
+        assert (code, one["state"], codes(one)) == (0, "disabled", {"disabled"})
+
+
+def test_an_app_that_no_configuration_knows(world: World) -> None:
+    """What was backed up ad hoc is listed with its age, and goes stale only where asked for."""
+    out = world.directory / "usb"
+    out.mkdir()
+    night(world, out, ago(days=90))
+    code, one = judged(world)
+    assert (code, one["state"], one["limit"]) == (0, "known", None)
+    assert judged(world, "--max-age", "1d")[0] == 5
+
+
+@pytest.mark.parametrize(("words", "code"), [(("nobody",), 10), (("NO/APP",), 2), (("a", "b"), 2)])
+def test_nonsense_is_answered(world: World, words: tuple[str, ...], code: int) -> None:
+    """A wrong name is a sentence and an exit code; so is a machine without any app."""
+    done = world.run("status", *words)
+    assert done.code == code and done.err and "Traceback" not in done.err
+    assert world.run("status").code == 10
+
+
+def test_an_absent_destination(world: World, out: Path) -> None:
+    """A drive that is not there is named; how fresh its archives are is known all the same."""
+    name = night(world, out, ago(hours=1))
+    (out / name).unlink()
+    out.rmdir()
+    code, one = judged(world)
+    assert (code, one["state"]) == (0, "fresh") and "destination-away" in codes(one)
+    assert str(out) in world.run("status").out and judged(world, "--max-age", "30m")[0] == 5
+    out.write_text("no folder")
+    assert "Not a directory" in world.run("status").out
+
+
+def test_a_link_to_a_destination(world: World, out: Path) -> None:
+    """A destination that is moved and linked is still the one that the ledger knows."""
+    night(world, out, ago(hours=1))
+    link = world.directory / "link"
+    link.symlink_to(out)
+    world.config.write_text(world.config.read_text().replace(str(out), str(link)))
+    code, one = judged(world)
+    assert (code, one["state"], one["destination"]) == (0, "fresh", str(out))
+
+
+def test_a_hanging_destination(world: World, out: Path, app: SampleApp, keys: Keys) -> None:
+    """A dead mount is named after a few seconds; its app is judged by what the ledger knows, and
+    the others as ever."""
+    other = declare(world, app, keys, name="photos")
+    link = world.directory / "link"
+    link.symlink_to(out)
+    world.config.write_text(world.config.read_text().replace(str(out), str(link)))
+    night(world, out, ago(hours=1))
+    night(world, other, ago(hours=1), app="photos")
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(link)]
+    hang += ["-e", "trace=openat,readlink", "-e", "inject=openat,readlink:delay_enter=4s"]
+    done = under(world, hang, "--json")
+    stuck, well = json.loads(done.out)["apps"]
+    assert done.code == 0 and stuck["state"] == well["state"] == "fresh", done.err
+    assert "destination-stuck" in codes(stuck) and "destination-stuck" not in codes(well)
+    (finding,) = [one for one in stuck["findings"] if one["code"] == "destination-stuck"]
+    assert str(link) in finding["fact"]
+
+
+def test_little_space(world: World, out: Path) -> None:
+    """Where a few more archives would fill the disk, that is said before they do."""
+    night(world, out, ago(hours=1))
+    assert "little-space" not in codes(judged(world)[1])
+    kept = world.directory / "kept"
+    out.rename(kept)
+    out.mkdir()
+    mounting = f'mount -t tmpfs -o size=24k x "{out}" && cp -a "{kept}"/. "{out}" && exec "$@"'
+    done = under(world, (*OWN_MOUNTS, "sh", "-c", mounting, ""))
+    assert done.code == 0 and "room for 3 more archives" in done.out, done.out
+
+
+def test_the_newest_is_looked_for(world: World, out: Path) -> None:
+    """An archive that is gone, or cut short, is no backup: that is exit code 5."""
+    night(world, out, ago(hours=5))
+    newest = out / night(world, out, ago(hours=1))
+    newest.write_bytes(b"x" * (SIZE - 1))
+    code, one = judged(world)
+    assert code == 5 and "newest-cut" in codes(one) and one["stale"]
+    newest.unlink()
+    code, one = judged(world)
+    assert code == 5 and "newest-gone" in codes(one) and one["newest"] == newest.name
+
+
+@pytest.mark.parametrize("stub", [True, False])
+def test_an_evicted_newest(world: World, out: Path, stub: bool) -> None:
+    """What the cloud client holds elsewhere is not gone, and is noted."""
+    night(world, out, ago(hours=5))
+    newest = out / night(world, out, ago(hours=1))
+    newest.unlink()
+    if stub:
+        newest.with_name(f".{newest.name}.icloud").write_bytes(b"bplist00")
+    else:
+        os.truncate(os.open(newest, os.O_CREAT | os.O_WRONLY), SIZE)
+    code, one = judged(world)
+    assert code == 0 and "newest-evicted" in codes(one)
+
+
+def test_a_bad_one_does_not_count(world: World, out: Path) -> None:
+    """The newest archive that a check found damaged is not what freshness is judged by."""
+    older = night(world, out, ago(hours=30))
+    night(world, out, ago(hours=1), bad=True)
+    code, one = judged(world)
+    assert (code, one["newest"]) == (5, older)
+
+
+def test_last_verified(world: World, out: Path) -> None:
+    """When an archive was last read back, and by which way, is told whichever archive that was."""
+    older = night(world, out, ago(days=3), check="verify", checked=ago(days=2))
+    oldest = night(world, out, ago(days=9), check="restore", checked=ago(days=8))
+    night(world, out, ago(hours=1))
+    said = r"proved; last verified 2d( \d+s)? ago; last restored 8d( \d+s)? ago;"
+    assert re.search(said, world.run("status").out)
+    _, one = judged(world)
+    assert one["last_verified"]["name"] == older and one["last_restored"]["name"] == oldest
+    assert one["proved"] is True
+
+
+def test_verify_is_noticed(world: World, app: SampleApp, keys: Keys) -> None:
+    """A real verification shows in the next status."""
+    declare(world, app, keys)
+    assert world.run("create", "notes").code == 0
+    assert judged(world)[1]["last_verified"] is None
+    assert world.run("verify", "notes:latest", "-i", keys.identity).code == 0
+    assert judged(world)[1]["last_verified"]["name"] == judged(world)[1]["newest"]
+
+
+def test_a_clock_that_went_back(world: World, out: Path) -> None:
+    """Where every archive is from the future, the clock is what is said to be wrong; a backup
+    that was made since counts, and the strange one stays a warning."""
+    night(world, out, ago(hours=1))
+    past = ago(days=10)
+    back = ("faketime", "-f", f"@{past:%Y-%m-%d %H:%M:%S}")
+    done = under(world, back, "--json")
+    (one,) = json.loads(done.out)["apps"]
+    assert done.code == 5 and codes(one) >= {"clock-back"} and one["state"] == "stale"
+    text = under(world, back).out
+    assert "has not come yet" in text and "ahead of the clock" in text
+    night(world, out, past - timedelta(hours=1))
+    done = under(world, back, "--json")
+    (one,) = json.loads(done.out)["apps"]
+    assert done.code == 0 and one["state"] == "fresh" and "clock-back" in codes(one)
+
+
+def test_running_and_cut_off(world: World, out: Path) -> None:
+    """A run at work is told as that; one whose process died is told as cut off."""
+    night(world, out, ago(hours=1))
+    ran(world, "running", minutes=5)
+    assert "cut-off" in codes(judged(world)[1])
+    lock = world.state / "locks" / "notes.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, one = judged(world)
+    assert code == 0 and one["running"] and codes(one) >= {"running"}
+
+
+def test_a_loss_of_rows(world: World, out: Path) -> None:
+    """A database that lost nine tenths of its rows overnight is worth a sentence."""
+    night(world, out, ago(hours=25), figures=figures(10_000))
+    night(world, out, ago(hours=1), figures=figures(1_000))
+    done = world.run("status")
+    assert done.code == 0
+    assert "main.db lost 90% of its rows: 10,000 before, 1,000 now." in done.out
+
+
+@pytest.mark.parametrize("how", ["absent", "damaged", "newer", "directory"])
+def test_without_a_ledger(world: World, out: Path, how: str) -> None:
+    """Without a usable ledger the names in the folder are judged, and what is wrong is said."""
+    night(world, out, ago(hours=1))
+    file = world.state / "ledger.db"
+    for one in world.state.glob("ledger.db*"):
+        one.unlink()
+    if how == "damaged":
+        file.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    elif how == "newer":
+        subprocess.run(["sqlite3", file, "PRAGMA user_version = 99"], check=True)
+    elif how == "directory":
+        file.mkdir()
+    done = world.run("status")
+    assert done.code == 0 and "notes: fresh" in done.out, done.out + done.err
+    assert ("ledger" in done.err) == (how != "absent") and "Traceback" not in done.err
+    assert done.err.count("warning") <= 1
+    assert world.run("status", "--max-age", "30m").code == 5
+
+
+def test_an_emptied_ledger(world: World, out: Path) -> None:
+    """A ledger that knows nothing beside a full folder: exit code 5, and what to do is said."""
+    night(world, out, ago(hours=1))
+    for one in world.state.glob("ledger.db*"):
+        one.unlink()
+    (world.state / "ledger.db").touch()
+    done = world.run("status")
+    assert done.code == 5 and "its folder holds 1" in done.out and "ledger rebuild" in done.out
+    assert world.run("ledger", "rebuild", out, "--mine").code == 0
+    assert world.run("status").code == 0
+
+
+@pytest.mark.parametrize("content", ["[apps", "[apps.notes]\nnonsense = 1", "\x00", "apps = 3"])
+def test_a_damaged_configuration(world: World, out: Path, content: str) -> None:
+    """Then nobody knows what should be watched: exit code 2, and the file is named."""
+    night(world, out, ago(hours=1))
+    world.config.write_text(content)
+    done = world.run("status")
+    assert done.code == 2 and str(world.config) in done.err and "Traceback" not in done.err
+
+
+def test_fifty_apps(world: World, app: SampleApp, keys: Keys) -> None:
+    """Many apps are judged at once, each in its line."""
+    names = [f"app-{number}" for number in range(50)]
+    for name in names:
+        out = declare(world, app, keys, name=name)
+    night(world, out, ago(hours=1), app=names[-1])
+    done = world.run("--json", "status", seconds=20)
+    assert done.code == 5
+    found = json.loads(done.out)["apps"]
+    assert [one["app"] for one in found] == names
+    assert [one["stale"] for one in found] == [True] * 49 + [False]
+
+
+def test_no_network_and_no_content(
+    world: World, app: SampleApp, keys: Keys, tmp_path: Path
+) -> None:
+    """Whatever hooks are declared: no connection is made, no archive opened, nothing changed."""
+    hooks = '[apps.notes.hooks]\nhealthcheck_url = "https://127.0.0.1:9/ping"\n'
+    out = declare(world, app, keys, hooks)
+    name = night(world, out, ago(hours=1))
+    before = {path: path.stat().st_mtime_ns for path in (out, *out.iterdir())}
+    log = tmp_path / "calls"
+    traced = "trace=socket,connect,open,openat,openat2,unlink,rename,getdents64"
+    done = under(world, ("strace", "-f", "-qq", "-o", str(log), "-e", traced))
+    calls = log.read_text()
+    assert done.code == 0 and "AF_INET" not in calls and name not in calls
+    assert str(out) in calls and "getdents64" in calls, "it looked"
+    assert before == {path: path.stat().st_mtime_ns for path in (out, *out.iterdir())}
+
+
+def test_a_kept_row_of_another_place_is_not_counted(world: World, out: Path) -> None:
+    """A fresh archive on a stick is no reason to call the declared destination fresh."""
+    stick = world.directory / "stick"
+    stick.mkdir()
+    name = night(world, stick, ago(hours=1))
+    code, one = judged(world)
+    assert (code, one["state"]) == (5, "never")
+    amend(world, name, deleted=ago())
+    assert judged(world)[0] == 5

@@ -59,7 +59,7 @@ def install(app: str | None, **options: Any) -> int:
 
     out = console(current(), "schedule-install")
     every = Every.parse(options["every"] if options["every"] is not None else "daily")
-    job = job_of(app, every, out)
+    job = job_of(_name(app) or None, every, out)
     timers = timers_for(options["kind"], out, system=options["system"])
     if options["printed"] or options["diff"]:
         return _would_install(timers, job, out, diff=options["diff"])
@@ -166,7 +166,7 @@ def _tried_out(timers: "Timers", job: "Job", out: Console) -> int:
         )
         return 1
     if done.code:
-        why = _why(job.app, begun) or printable(done.stderr.strip().rpartition("\n")[2])
+        why = _why(job.app, begun) or _last_word(done.stderr)
         out.output.warn(
             f"The job ran and ended with {done.code}{': ' if why else ''}{why.rstrip('.')}. The "
             "timer stays installed, but nothing reliable will happen at night. See agebackup log."
@@ -184,6 +184,12 @@ def _why(app: str, begun: datetime) -> str:
         return complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
     except OSError:
         return ""
+
+
+def _last_word(stderr: str) -> str:
+    """Return the last message in `stderr`; hints and details are indented."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith(" ")]
+    return printable(lines[-1].removeprefix("agebackup: ")) if lines else ""
 
 
 def _would_install(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:

@@ -167,9 +167,10 @@ def command_line(command: Sequence[str]) -> str:
     Raises `UsageError` for a program that systemd does not start, whichever way it is quoted.
     """
     program, *arguments = command
+    shown = printable(program)
     if any(one in program for one in _REFUSED):
         raise UsageError(
-            f"systemd starts no program with a quote or backslash in its path: {printable(program)}",
+            f"systemd starts no program with a quote or backslash in its path: {shown}.",
             hint="Install agebackup elsewhere, or use --kind cron.",
         )
     return " ".join([quoted(program), *(quoted(one.replace("$", "$$")) for one in arguments)])

@@ -1,0 +1,242 @@
+"""Freshness is judged from facts alone: when it is stale, and what is said about it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agebackup.model.freshness import GRACE, ROOM, AppStatus, Facts, Look, judge
+from agebackup.model.inventory import FUTURE
+from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord, DatabaseFigures, Figures, RunRecord
+from agebackup.model.watch import Watch
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SIZE = 1000
+
+
+def archive(age: timedelta, **changes: Any) -> ArchiveRecord:
+    number = int(age.total_seconds()) % (1 << 32)
+    row = ArchiveRecord.of(ArchiveName("notes", NOW - age, f"{number:08x}"), "/out")
+    return replace(row, **{"size": SIZE, **changes})
+
+
+def run(outcome: Any, message: str = "", age: timedelta = HOUR) -> RunRecord:
+    return RunRecord("1", "notes", "auto", NOW - age, outcome=outcome, message=message)
+
+
+def facts(*archives: ArchiveRecord, **changes: Any) -> Facts:
+    """Return what is known of a well watched app with these archives, all of them in place."""
+    look = Look("", 10**9, {one.file_name: SIZE for one in archives})
+    rest = {"watch": Watch(), "look": look, "next_run": NOW + HOUR} | changes
+    return Facts("notes", "/out", archives=archives, **rest)
+
+
+def codes(status: AppStatus) -> list[str]:
+    return [one.code for one in status.findings]
+
+
+def test_all_is_well() -> None:
+    """A fresh archive in its place is nothing to speak of."""
+    newest = archive(HOUR)
+    found = judge(facts(newest, archive(25 * HOUR)), NOW)
+    assert (found.state, found.stale, found.findings) == ("fresh", False, ())
+    assert found.newest == newest and found.last_success == newest.time
+
+
+LIMITS = [
+    (Watch(), None, None, 86_400 + GRACE),
+    (Watch(interval=3600), None, None, 3600 + GRACE),
+    (Watch(interval=3600, jitter=600), None, None, 4200 + GRACE),
+    (Watch(), 3600, None, 3600 + GRACE),
+    (Watch(max_age=60), 3600, None, 60),
+    (Watch(max_age=60), 3600, 5.0, 5),
+    (None, None, None, None),
+    (None, None, 5.0, 5),
+]
+
+
+@pytest.mark.parametrize(("watch", "period", "asked", "limit"), LIMITS)
+def test_the_limit(
+    watch: Watch | None, period: float | None, asked: float | None, limit: float | None
+) -> None:
+    """What the person asks now, else what is configured, else the timer's or the configured
+    interval with its jitter and two hours; and exactly that old is not too old."""
+    age = timedelta(seconds=limit or 0)
+    found = judge(facts(archive(age), watch=watch, period=period, max_age=asked), NOW)
+    assert found.limit == limit and not found.stale
+    assert found.state == ("known" if limit is None else "fresh")
+    if limit is not None:
+        late = judge(facts(archive(age + HOUR), watch=watch, period=period, max_age=asked), NOW)
+        assert late.stale and late.state == "stale" and "stale" in codes(late)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "stale"),
+    [
+        ({}, "never", True),
+        ({"watch": None}, "unknown", True),
+        ({"watch": None, "runs": (run("failed"),)}, "never", True),
+        ({"watch": Watch(enabled=False)}, "disabled", False),
+        ({"watch": Watch(enabled=False), "max_age": 60.0}, "never", True),
+        ({"look": None}, "never", True),
+    ],
+)
+def test_without_any_archive(changes: dict[str, Any], state: str, stale: bool) -> None:
+    """No archive is a reason for alarm, unless the person disabled the app."""
+    found = judge(facts(**changes), NOW)
+    assert (found.state, found.stale, found.newest) == (state, stale, None)
+    assert ("never" in codes(found)) == stale
+
+
+def test_what_the_ledger_does_not_know() -> None:
+    """Archives that lie there unknown are counted for the person, other apps' are not."""
+    look = Look(
+        "", None, {archive(HOUR).file_name: 1, "other-20261121T030000Z-00000000.tar.age": 1}
+    )
+    (one,) = judge(facts(look=look), NOW).findings
+    assert "holds 1." in one.fact and "rebuild" in one.remedy
+
+
+@pytest.mark.parametrize(
+    ("last", "running", "code"),
+    [
+        (run("ok"), False, None),
+        (run("failed", "No room."), False, "last-run-failed"),
+        (run("stopped", "Interrupted."), False, "last-run-failed"),
+        (run("incomplete", "A file is gone."), False, "incomplete"),
+        (run("running"), True, "running"),
+        (run("running"), False, "cut-off"),
+    ],
+)
+def test_the_last_run(last: RunRecord, running: bool, code: str | None) -> None:
+    """How the last run ended is told with its reason; by itself it makes nothing stale."""
+    found = judge(facts(archive(2 * HOUR), runs=(last,), running=running), NOW)
+    assert codes(found) == ([code] if code else []) and not found.stale
+    assert all(last.message in one.fact for one in found.findings)
+
+
+def test_the_last_failure_is_remembered() -> None:
+    """A failure before the last success is still known."""
+    failed = run("failed", "No room.", 5 * HOUR)
+    found = judge(facts(archive(HOUR), runs=(run("ok"), failed)), NOW)
+    assert found.last_failure == failed and found.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("look", "code", "stale"),
+    [
+        (None, "destination-stuck", False),
+        (Look("Permission denied"), "destination-away", False),
+        (Look("", None, {}), "newest-gone", True),
+        (Look("", None, {archive(HOUR).file_name: SIZE + 1}), "newest-cut", True),
+        (Look("", None, {archive(HOUR).file_name: 0}), "newest-cut", True),
+        (Look("", None, {}, frozenset([archive(HOUR).file_name])), "newest-evicted", False),
+        (Look("", ROOM * SIZE - 1, {archive(HOUR).file_name: SIZE}), "little-space", False),
+        (Look("", ROOM * SIZE, {archive(HOUR).file_name: SIZE}), None, False),
+    ],
+)
+def test_the_destination(look: Look | None, code: str | None, stale: bool) -> None:
+    """What is wrong with the place is named; only a missing or cut archive is no backup."""
+    found = judge(facts(archive(HOUR), look=look), NOW)
+    assert codes(found) == ([code] if code else []) and found.stale is stale
+    assert all("/out" in one.fact or archive(HOUR).name in one.fact for one in found.findings)
+
+
+def test_space_follows_the_trend() -> None:
+    """Room is measured by the largest of the last archives, however small the newest is."""
+    ones = [archive(HOUR), archive(2 * HOUR, size=10 * SIZE)]
+    look = Look("", ROOM * SIZE * 2, {ones[0].file_name: SIZE})
+    (one,) = judge(facts(*ones, look=look), NOW).findings
+    assert one.code == "little-space" and "room for 1 more archives" in one.fact
+
+
+def test_an_unknown_size_is_no_difference() -> None:
+    """Where only the name is known, nothing is said about the size."""
+    only_named = replace(archive(HOUR), size=None)
+    assert judge(facts(only_named), NOW).findings == ()
+
+
+def test_a_bad_archive_is_none() -> None:
+    """Freshness is judged by the newest archive that is not known to be damaged."""
+    found = judge(facts(archive(HOUR, bad=True), archive(50 * HOUR)), NOW)
+    assert found.state == "stale" and found.newest == archive(50 * HOUR)
+
+
+def test_the_clock() -> None:
+    """An archive from the future is told: as an error where it is all there is."""
+    ahead, past = archive(-5 * HOUR), archive(HOUR)
+    found = judge(facts(ahead), NOW)
+    assert found.stale and found.newest == ahead and codes(found) == ["clock-back"]
+    found = judge(facts(ahead, past), NOW)
+    assert not found.stale and found.newest == past
+    assert [(one.code, one.severity) for one in found.findings] == [("clock-back", "warning")]
+    assert judge(facts(archive(-FUTURE)), NOW).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"next_run": None}, True),
+        ({"next_run": None, "watch": Watch(enabled=True)}, False),
+        ({"next_run": None, "watch": None}, False),
+        ({}, False),
+    ],
+)
+def test_no_timer(changes: dict[str, Any], told: bool) -> None:
+    """Who neither installed a timer nor said that there is one is told so."""
+    assert ("no-timer" in codes(judge(facts(archive(HOUR), **changes), NOW))) == told
+
+
+def test_a_sudden_loss() -> None:
+    """The newest archive is compared with the one before it whose figures are known."""
+
+    def holding(rows: int) -> Figures:
+        return Figures(databases={"data/a.db": DatabaseFigures(1, rows)})
+
+    ones = [
+        archive(HOUR, figures=holding(10)),
+        archive(2 * HOUR),
+        archive(3 * HOUR, figures=holding(1000)),
+        archive(4 * HOUR, figures=holding(1)),
+    ]
+    assert codes(judge(facts(*ones), NOW)) == ["shrunk-rows"]
+    assert judge(facts(ones[0], ones[3]), NOW).findings == ()
+
+
+def test_when_one_was_last_read_back() -> None:
+    """The last verification and the last restore are remembered of whichever archive they were."""
+    ones = [
+        archive(HOUR, check="proof", checked=NOW),
+        archive(2 * HOUR, check="verify", checked=NOW - 5 * HOUR),
+        archive(3 * HOUR, check="verify", checked=NOW - HOUR),
+        archive(4 * HOUR, check="restore", checked=NOW - 9 * HOUR),
+        archive(5 * HOUR, check="restore", checked=NOW, bad=True),
+    ]
+    found = judge(facts(*ones), NOW)
+    assert (found.verified, found.restored) == (ones[2], ones[3])
+
+
+AGES = st.lists(st.integers(0, 5000), max_size=6, unique=True).map(sorted)
+
+
+@given(AGES, st.floats(0, 10**7), st.integers(0, 5000), st.floats(0, 10**7))
+def test_the_later_the_staler(ages: list[int], limit: float, later: int, more: float) -> None:
+    """Once stale, only a new archive helps; and who allows more is never told sooner."""
+    known = facts(*(archive(age * HOUR) for age in ages), max_age=limit)
+    now, then = judge(known, NOW), judge(known, NOW + later * HOUR)
+    assert then.stale or not now.stale
+    assert now.stale or not judge(replace(known, max_age=limit + more), NOW).stale
+
+
+@given(AGES, AGES, st.floats(0, 10**7))
+def test_another_archive_never_makes_stale(ages: list[int], more: list[int], limit: float) -> None:
+    """With more archives in place an app is as fresh, or fresher."""
+    few = judge(facts(*(archive(age * HOUR) for age in ages), max_age=limit), NOW)
+    every = sorted({*ages, *more})
+    many = judge(facts(*(archive(age * HOUR) for age in every), max_age=limit), NOW)
+    assert few.stale or not many.stale

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agebackup.errors import AgebackupError, NotFoundError, UsageError
 from agebackup.model.addressing import Pick, choose, parse_wanted
 from agebackup.model.classifying import classify
-from agebackup.model.inventory import FolderEntry, Inventory, grade
+from agebackup.model.inventory import FolderEntry, Held, Inventory, grade
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 
@@ -55,6 +55,14 @@ def folder(
         if isinstance(name, ArchiveName) and known
     ]
     return classify(entries, rows, at, NOW)
+
+
+def relied_upon(inventory: Inventory) -> list[Held]:
+    """Return the whole archives of notes; of those alone that are known, where any ever was."""
+    rows = [one.record for one in inventory.archives] + [one.record for one in inventory.others]
+    some = any(row is not None and row.app == "notes" for row in (*rows, *inventory.missing))
+    whole = (held for held in inventory.of("notes") if grade(held) != "bad")
+    return [held for held in whole if held.record is not None or not some]
 
 
 def pick(text: str, *inventories: Inventory, zones: Mapping[str, tzinfo] | None = None) -> Pick:
@@ -192,11 +200,7 @@ def test_latest_is_the_newest_that_is_not_known_to_be_bad(
     inventory: Inventory, manual: bool
 ) -> None:
     """It is never from the future, damaged, evicted or another app's; where none is left, 10."""
-    fit = [
-        held
-        for held in inventory.of("notes")
-        if grade(held) != "bad" and (held.name.manual or not manual)
-    ]
+    fit = [held for held in relied_upon(inventory) if held.name.manual or not manual]
     try:
         found = pick("notes:latest-manual" if manual else "notes:latest", inventory)
     except NotFoundError:
@@ -211,11 +215,7 @@ def test_a_day_means_the_newest_until_its_end(
     inventory: Inventory, day: date, zone: tzinfo
 ) -> None:
     """Days are those of the policy's time zone, whatever daylight saving does to their ends."""
-    fit = [
-        held
-        for held in inventory.of("notes")
-        if grade(held) != "bad" and held.name.time.astimezone(zone).date() <= day
-    ]
+    fit = [held for held in relied_upon(inventory) if held.name.time.astimezone(zone).date() <= day]
     try:
         found = pick(f"notes@{day}", inventory, zones={"notes": zone})
     except NotFoundError:
@@ -295,14 +295,36 @@ def test_where_only_doubtful_ones_are_left_they_are_named() -> None:
     assert str(damaged) in told and str(stub) in told and "iCloud" in told
 
 
-def test_one_that_the_ledger_does_not_know_is_said() -> None:
-    """Among known archives a strange one may be another machine's, or put there by somebody."""
+def test_one_that_the_ledger_does_not_know_is_passed_over() -> None:
+    """Anybody who can write to the folder can put the newest there: it is said, and not picked."""
     known, strange = at(2), at(1, 2)
     records = [replace(ArchiveRecord.of(known, HERE), size=7, proved=True)]
     entries = [FolderEntry(str(name), 7, 0.0) for name in (known, strange)]
     found = pick("latest", classify(entries, records, HERE, NOW))
-    assert found.held.name == strange and "ledger does not know" in " ".join(found.remarks)
+    assert found.held.name == known
+    assert str(strange) in " ".join(found.remarks)
+    assert "ledger does not know" in " ".join(found.remarks)
     assert pick("latest", folder(strange, known=False)).remarks == ()
+
+
+def test_a_strange_one_is_not_picked_where_the_known_ones_were_taken_away() -> None:
+    """Who removes or damages all that the ledger knows does not get his own archive restored."""
+    known, strange = at(2), at(1, 2)
+    records = [replace(ArchiveRecord.of(known, HERE), size=7, proved=True)]
+    for others in ((), (FolderEntry(str(known), 8, 0.0),)):
+        entries = [FolderEntry(str(strange), 7, 0.0), *others]
+        for text in ("latest", "notes:latest", f"notes@{strange.time.date()}"):
+            with pytest.raises(NotFoundError) as failure:
+                pick(text, classify(entries, records, HERE, NOW))
+            assert str(strange) in " ".join(failure.value.details)
+
+
+def test_a_newer_one_that_is_gone_is_said() -> None:
+    """Where somebody removed the newest, the one before it does not pass for it in silence."""
+    gone, there = at(1), at(2, 2)
+    rows = [replace(ArchiveRecord.of(name, HERE), size=7, proved=True) for name in (gone, there)]
+    found = pick("latest", classify([FolderEntry(str(there), 7, 0.0)], rows, HERE, NOW))
+    assert found.held.name == there and str(gone) in " ".join(found.remarks)
 
 
 @given(folders(), st.sampled_from(["latest", "notes:latest", "photos@2026-11-01", "1f2e"]))

@@ -14,6 +14,7 @@ from agebackup.model.inventory import Held, Inventory, grade
 from agebackup.model.names import ArchiveName, require_app
 
 ID = re.compile(r"[0-9a-f]{4,8}")
+_STRANGE = "the ledger does not know it: another machine made it, or somebody put it there"
 _LATEST = re.compile(r"(?:(?P<app>[^:@/]+):)?latest(?P<manual>-manual)?")
 _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
 
@@ -73,9 +74,10 @@ def choose(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str,
     """Return the one archive in `inventories` that `wanted` means.
 
     `zones` are the time zones of the apps' policies; UTC without. By name or id any archive can be
-    meant. The newest is never one that is known to be bad, evicted or from the future; where a
-    newer one was passed over, a remark says so. Raises `UsageError` with the candidates where
-    several are meant, and `NotFoundError` where none is.
+    meant. The newest is never one that is known to be bad, evicted or from the future, nor one that
+    the ledger does not know where it knows others: anybody who can write to the folder can put the
+    newest there. Where a newer one was passed over, a remark says so. Raises `UsageError` with the
+    candidates where several are meant, and `NotFoundError` where none is.
     """
     if wanted.name or wanted.id:
         return _named(wanted, inventories)
@@ -117,10 +119,14 @@ def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str
         raise ambiguous(wanted.text, [f"{app}:{wanted.text}" for app in apps])
     unfit = [one for one in _unfit(inventories) if fits(one.name)]
     whole = [pick for pick in fitting if grade(pick.held) != "bad"]
+    if _recorded(inventories, wanted.app):
+        strange = [pick.held.name for pick in whole if pick.held.record is None]
+        unfit += [_Unfit(name, str(name), _STRANGE) for name in strange]
+        whole = [pick for pick in whole if pick.held.record is not None]
     if not whole:
         raise _none(wanted, inventories, [f"{one.shown}: {one.why}" for one in unfit])
     best = max(whole, key=lambda pick: (pick.held.name.time, str(pick.held.name)))
-    return Pick(best.held, best.inventory, tuple(_remarks(best.held, fitting, unfit)))
+    return Pick(best.held, best.inventory, tuple(_remarks(best.held, unfit)))
 
 
 @dataclass(frozen=True)
@@ -140,15 +146,25 @@ def _unfit(inventories: Sequence[Inventory]) -> Iterator[_Unfit]:
         for other in inventory.others:
             if name := ArchiveName.parse(other.resembles):
                 yield _Unfit(name, printable(other.entry.name), other.reason)
+        for row in inventory.missing:
+            if name := ArchiveName.parse(row.name):
+                yield _Unfit(name, printable(row.file_name), "it is gone from the folder")
 
 
-def _remarks(best: Held, fitting: Sequence[Pick], unfit: Sequence[_Unfit]) -> Iterator[str]:
+def _recorded(inventories: Sequence[Inventory], app: str | None) -> bool:
+    """Return whether the ledger knows archives of `app` in any of these folders, gone or there."""
+    rows = [row for inventory in inventories for row in inventory.missing]
+    for inventory in inventories:
+        rows += [held.record for held in inventory.archives if held.record]
+        rows += [other.record for other in inventory.others if other.record]
+    return any(app in (None, row.app) for row in rows)
+
+
+def _remarks(best: Held, unfit: Sequence[_Unfit]) -> Iterator[str]:
     newer = (
         one for one in unfit if one.name.app == best.name.app and one.name.time > best.name.time
     )
     yield from shortened([f"{one.shown} is newer, but {one.why}." for one in newer])
-    if best.record is None and any(pick.held.record for pick in fitting):
-        yield f"The ledger does not know {best.name}: it was not made here."
 
 
 def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime | None:

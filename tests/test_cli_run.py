@@ -187,6 +187,58 @@ def test_tries_end(world: World, app: SampleApp, keys: Keys) -> None:
     assert world.run("run").code == 1 and last_run(world)["tries"] == 1
 
 
+def test_no_app_waits_for_another_ones_tries(world: World, app: SampleApp, keys: Keys) -> None:
+    """While one app waits for its next try the others are backed up; it has failed meanwhile."""
+    hook = f"[apps.notes.hooks]\non_failure = {keeping(world, 'bad')}"
+    away = declare(world, app, keys, f'enabled = true\nretry_after = "1h"\n{hook}')
+    others = [declare(world, app, keys, ENABLED, name) for name in ("a", "b")]
+    away.rmdir()
+    with world.start("run", "--json") as process:
+        for name in ("a", "b"):
+            until(process, world.state / "apps" / f"{name}.last-run.json")
+        (run,) = runs(world)
+        assert (run.outcome, run.exit_code) == ("failed", 10) and str(away) in run.message
+        assert not told(world, "bad")
+        process.terminate()
+        stdout, _ = process.communicate()
+    assert process.returncode == 143 and all(archives(out) for out in others)
+    results = [(one["app"], one["exit"]) for one in json.loads(stdout)["results"]]
+    assert results == [("a", 0), ("b", 0), ("notes", 143)]
+    report = told(world, "bad")
+    assert report is not None and report == last_run(world) and report["outcome"] == "stopped"
+    assert [run.outcome for run in runs(world)] == ["stopped"]
+
+
+def test_a_run_that_waits_is_not_taken_for_dead(world: World, app: SampleApp, keys: Keys) -> None:
+    """A run that failed and waits for its next try is not running, for another run neither."""
+    out, other = world.directory / "out-notes", world.directory / "other"
+    body = f"import os\nif os.path.isdir({str(out)!r}): os.rmdir({str(out)!r})"
+    more = f'enabled = true\nretry_after = "1h"\nprepare = {script(world, "prepare", body)}'
+    declare(world, app, keys, more)
+    other.mkdir()
+    with world.start("run") as process:
+        until(process, world.state / "log" / "agebackup.log")
+        outcome = world.run("create", "notes", "--to", other)
+        assert outcome.code == 0 and "never ended" not in outcome.err
+        process.terminate()
+        process.communicate()
+    assert [run.outcome for run in runs(world)] == ["ok", "stopped"]
+    assert "run-cut-off" not in [one["event"] for one in events(world)]
+
+
+def test_a_library_that_cannot_be_loaded(world: World, app: SampleApp, keys: Keys) -> None:
+    """An upgrade that broke agebackup itself is told like any failure, to the hooks too."""
+    hook = f"[apps.notes.hooks]\non_failure = {keeping(world, 'bad')}"
+    declare(world, app, keys, f"{ENABLED}{hook}")
+    (world.directory / "pyrage.py").write_text("raise ImportError('libc.so.7: not found')")
+    path = f"{world.directory}:{world.env['PYTHONPATH']}"
+    outcome = world.run("run", env={**world.env, "PYTHONPATH": path})
+    assert outcome.code == 1 and "libc.so.7" in outcome.err and "Traceback" not in outcome.err
+    report = told(world, "bad")
+    assert report is not None and report["exit"] == 1 and "libc.so.7" in report["message"]
+    assert runs(world)[0].outcome == "failed" and last_run(world) == report
+
+
 @pytest.mark.parametrize("more", ['retries = 9\nretry_after = "1h"', 'jitter = "4w"'])
 def test_waiting_ends_at_a_signal(world: World, app: SampleApp, keys: Keys, more: str) -> None:
     """Who waits for another try, or by chance before the first, ends at once when terminated."""

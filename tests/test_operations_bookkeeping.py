@@ -13,9 +13,10 @@ import pytest
 from agebackup.destinations.folder import Folder
 from agebackup.errors import StoppedError
 from agebackup.ledger import Ledger, open_ledger
+from agebackup.ledger.failures import NO_NUMBER, NO_ROW
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DatabaseFigures, Figures, Sequel, TreeFigures
-from agebackup.operations.bookkeeping import NO_FIGURES, NO_NUMBER, NO_ROW, Bookkeeping
+from agebackup.operations.bookkeeping import NO_FIGURES, Bookkeeping
 from agebackup.system.progress import Progress, Stop
 
 NOW = datetime(2026, 11, 21, 2, 15, tzinfo=UTC)

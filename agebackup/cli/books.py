@@ -15,7 +15,7 @@ def run_ledger(app: str) -> "tuple[Ledger | None, tuple[str, ...]]":
     Return it, or None, and sentences about what is lost without it, or was with an earlier one.
     """
     from agebackup.ledger import LedgerError, open_ledger
-    from agebackup.operations.bookkeeping import NO_NUMBER, NO_ROW
+    from agebackup.ledger.failures import NO_NUMBER, NO_ROW
 
     try:
         ledger = open_ledger(directories.ledger_file())

@@ -8,7 +8,7 @@ from agebackup.cli.failures import translated
 from agebackup.cli.output import described
 from agebackup.errors import INCOMPLETE, AgebackupError, worst
 
-Work = Callable[[], tuple[int, dict[str, Any]]]
+Work = Callable[[], tuple[int, dict[str, Any]] | None]
 
 
 class Outcomes:
@@ -26,12 +26,16 @@ class Outcomes:
     def add(self, name: str, work: Work) -> bool:
         """Do `work` for the item `name`; return whether the next one's turn may come.
 
-        `work` returns its exit code and its JSON fields. A failure is an outcome like another,
+        `work` returns its exit code and its JSON fields, or None where nothing became of the item
+        yet: it is to be added again. A failure is an outcome like another,
         but a wish to stop ends the series: what was done before it stays done, and reported.
         """
         try:
             with translated():
-                code, fields = work()
+                done = work()
+                if done is None:
+                    return True
+                code, fields = done
         except AgebackupError as error:
             code = error.code
             fields = {"app": name, "status": "failed", "error": described(error)}

@@ -70,7 +70,7 @@ def record_failure(error: AgebackupError, named: Sequence[str], to: Console) -> 
     With only the `named` ones if there are any. Without a configuration no hook is known: the log
     and the last-run.json files, which monitoring reads, must do.
     """
-    from agebackup.operations import supervision
+    from agebackup.operations import telling
 
     journal(to).event("cannot-run", message=error.message, exit=error.code)
     try:
@@ -79,7 +79,7 @@ def record_failure(error: AgebackupError, named: Sequence[str], to: Console) -> 
         known = [file.name.removesuffix(suffix) for file in sorted(files)]
         for app in [app for app in known if not named or app in named]:
             with reporting_to(app, to) as post:
-                supervision.record_failure(app, None, error, post, to.progress)
+                telling.record_failure(app, None, error, post, to.progress)
     except AgebackupError as second:
         to.output.warn(second.message)
 

@@ -17,6 +17,12 @@ Cause = Literal["refused", "absent", "taken", "damaged", "newer", "locked"]
 no sense; a newer agebackup wrote it; another process holds it."""
 
 REBUILD = "agebackup ledger rebuild DEST..."
+NO_NUMBER = "the archive carries no sequence number"
+NO_ROW = (
+    "list, status and audit do not know the archive, and prune leaves it alone, until "
+    "agebackup ledger rebuild adopts it"
+)
+"""What an archive lacks that is made without a ledger."""
 _HINTS: dict[Cause, str] = {
     "refused": "Archives do not depend on it. Check its disk, its owner and its mode.",
     "absent": f"The first backup makes it, or: {REBUILD}",

@@ -16,18 +16,14 @@ from typing import TypeVar
 from agebackup.destinations.folder import Folder
 from agebackup.errors import FailedError, NotFoundError, VerificationError
 from agebackup.ledger import Ledger, LedgerError
+from agebackup.ledger.failures import NO_NUMBER, NO_ROW
 from agebackup.model.records import ArchiveRecord, DestinationRecord, Sequel
 from agebackup.operations.reading import open_archive
 from agebackup.system.progress import Progress
 
 T = TypeVar("T")
 
-NO_NUMBER = "the archive carries no sequence number"
 NO_FIGURES = "nobody notices what changed suddenly since the last archive"
-NO_ROW = (
-    "list, status and audit do not know the archive, and prune leaves it alone, until "
-    "agebackup ledger rebuild adopts it"
-)
 _OPEN = "the archive counts as unfinished until the next run"
 _UNSETTLED = "what a killed run left open stays open"
 _REPLACED = "the archive that this one replaced still counts as there"

@@ -63,7 +63,8 @@ class Recording:
     def begin(self, destination: str) -> None:
         """Note that the run holds the app's lock: whatever else seems to be running is dead."""
         self._begun = True
-        self._amend(destination=destination, message="")
+        again: dict[str, Any] = {"outcome": "running", "exit_code": None, "ended": None}
+        self._amend(destination=destination, message="", **again)
         self._try(self._end_dead)
 
     def reached(self, phase: str) -> None:
@@ -71,6 +72,11 @@ class Recording:
         self.post.services.status(f"{self.run.app}: {phase}")
         if phase != self.run.phase and self._begun and current_thread() is main_thread():
             self._amend(phase=phase)
+
+    def given_up(self, error: AgebackupError) -> None:
+        """Note that a try failed: until the next one begins nothing runs, and none may ever."""
+        self._begun = False
+        self._ended("failed", error.code, error.message)
 
     def waiting(self, error: AgebackupError, seconds: float) -> None:
         """Say and note why another try is needed, after so many `seconds`."""
@@ -93,7 +99,7 @@ class Recording:
         """End the run, which published an archive."""
         code = INCOMPLETE if report.problems else 0
         self._amend(archive=report.archive, size=report.size)
-        self._end("incomplete" if code else "ok", code, "; ".join(report.problems))
+        self._ended("incomplete" if code else "ok", code, "; ".join(report.problems))
         self._tell(telling, report.path, report.warnings)
 
     def failed(self, error: BaseException, telling: "Telling") -> None:
@@ -105,7 +111,7 @@ class Recording:
         for loss in self.post.losses:
             self.warn(loss)
         outcome: RunOutcome = "stopped" if isinstance(error, StoppedError) else "failed"
-        self._end(outcome, code, message)
+        self._ended(outcome, code, message)
         self._tell(telling, "", ())
 
     def _end_dead(self, ledger: Ledger) -> None:
@@ -117,7 +123,7 @@ class Recording:
                 self._journal("run-cut-off", message=ended.message, **fields)
                 self.warn(f"The run that began at {stamp(one.begun)} never ended. {ended.message}")
 
-    def _end(self, outcome: RunOutcome, code: int, message: str) -> None:
+    def _ended(self, outcome: RunOutcome, code: int, message: str) -> None:
         self._amend(
             outcome=outcome,
             exit_code=code,

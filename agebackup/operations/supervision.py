@@ -4,26 +4,25 @@ Nothing here can make a backup fail, or a failed one look good: whatever goes wr
 ledger, the log, last-run.json, the hooks or pruning is a warning, and the exit code stays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from agebackup.errors import BusyError, NotFoundError, printable
+from agebackup.errors import BusyError, NotFoundError
 from agebackup.ledger import Ledger
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
-from agebackup.model.watch import Hooks
 from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
 from agebackup.operations.record import Post, Recording
+from agebackup.operations.telling import telling_of, told
 from agebackup.operations.upkeep import before_create, prune_after
-from agebackup.system.clock import Deadline, pause
+from agebackup.system.clock import wait
 from agebackup.system.progress import Progress
-
-_STEP = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,55 +60,68 @@ class OtherRunError(BusyError):
 def supervise(charge: Charge, post: Post, progress: Progress) -> Supervised | None:
     """Make one archive of `charge.app` and see to all that belongs to a run; None if not needed.
 
-    Raises what `create` and the charge raise, after it was recorded and told; `OtherRunError`,
-    which only the log knows of, where another run of the app holds its lock.
+    Raises what `Supervision.attempt` raises.
     """
-    record = Recording(charge.app, "manual" if charge.manual else "auto", post, progress)
-    telling = _telling(charge.profile, record)
-    try:
-        report = _tried(charge, record, telling)
-    except OtherRunError as error:
-        post.journal.event("run-skipped", charge.app, message=error.message)
-        raise
-    except BaseException as error:
-        _told(partial(record.failed, error, telling), progress)
-        raise
-    if report is None:
+    run = Supervision(charge, post, progress)
+    while (seconds := run.attempt()) is not None:
+        run.wait(seconds)
+    return run.done
+
+
+class Supervision:
+    """One run of an app, from its first try to its last; `done` is what came of it.
+
+    Between two tries, other apps may have their turn.
+    """
+
+    def __init__(self, charge: Charge, post: Post, progress: Progress) -> None:
+        self.done: Supervised | None = None
+        self._charge = charge
+        self._record = Recording(charge.app, "manual" if charge.manual else "auto", post, progress)
+        self._telling = telling_of(charge.profile, self._record)
+        self._waits = list(charge.waits)
+        self._progress = progress
+
+    def attempt(self) -> float | None:
+        """Try to make the archive; return in how many seconds to try again, None at the end.
+
+        Raises what `create` and the charge raise, after it was recorded and told; `OtherRunError`,
+        which only the log knows of, where another run of the app holds its lock.
+        """
+        record = self._record
+        with self._recorded():
+            try:
+                report = _once(self._charge, record, self._telling)
+            except (BusyError, NotFoundError) as error:
+                if not self._waits:
+                    raise
+                seconds = self._waits.pop(0)
+                if not isinstance(error, OtherRunError):
+                    record.given_up(error)
+                record.waiting(error, seconds)
+                return seconds
+        if report is not None:
+            told(partial(record.published, report, self._telling), self._progress)
+            warnings = tuple(record.warnings)
+            self.done = Supervised(record.run.id, report, record.pruning, warnings)
         return None
-    _told(partial(record.published, report, telling), progress)
-    return Supervised(record.run.id, report, record.pruning, tuple(record.warnings))
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the next try; a stop that is asked for meanwhile ends the run."""
+        with self._recorded():
+            wait(seconds, self._progress.stop)
 
-def _told(tell: Callable[[], None], progress: Progress) -> None:
-    """Let nothing that goes wrong while a run is recorded change what became of it."""
-    try:
-        tell()
-    except Exception as error:
-        text = printable(f"{type(error).__name__}: {error}")
-        progress.warn(f"What became of the run could not be recorded everywhere: {text}.")
-
-
-def record_failure(
-    app: str, profile: Profile | None, error: BaseException, post: Post, progress: Progress
-) -> None:
-    """Record and tell that `app` could not even be tried, for `error`."""
-    record = Recording(app, "auto", post, progress)
-    _told(partial(record.failed, error, _telling(profile, record)), progress)
-
-
-def _telling(profile: Profile | None, record: Recording) -> Telling:
-    hooks, directory = (profile.watch.hooks, profile.base) if profile else (Hooks(), None)
-    return Telling(hooks, record.run.id, directory, record.post.proxies)
-
-
-def _tried(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
-    for seconds in charge.waits:
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        record = self._record
         try:
-            return _once(charge, record, telling)
-        except (BusyError, NotFoundError) as error:
-            record.waiting(error, seconds)
-            wait(seconds, record.progress)
-    return _once(charge, record, telling)
+            yield
+        except OtherRunError as error:
+            record.note("run-skipped", message=error.message)
+            raise
+        except BaseException as error:
+            told(partial(record.failed, error, self._telling), self._progress)
+            raise
 
 
 def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport | None:
@@ -132,11 +144,3 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
         if locked:
             raise
         raise OtherRunError(error.message, hint=error.hint) from None
-
-
-def wait(seconds: float, progress: Progress) -> None:
-    """Do nothing for `seconds`; raise `StoppedError` when a stop is asked for meanwhile."""
-    deadline = Deadline(seconds)
-    while not deadline.expired:
-        progress.stop.check()
-        pause(min(_STEP, deadline.remaining))

@@ -2,6 +2,11 @@
 
 import time
 
+from agebackup.system.progress import Stop
+
+_STEP = 0.1
+"""Seconds between two looks at the wish to stop."""
+
 
 class Stopwatch:
     """Counts from its making."""
@@ -35,3 +40,13 @@ class Deadline:
 def pause(seconds: float) -> None:
     """Sleep for `seconds`; meant for the short steps between two looks at something."""
     time.sleep(seconds)
+
+
+def wait(seconds: float, stop: Stop) -> None:
+    """Do nothing for `seconds`; raise `StoppedError` when a stop is asked for meanwhile."""
+    deadline = Deadline(seconds)
+    while True:
+        stop.check()
+        if deadline.expired:
+            return
+        pause(min(_STEP, deadline.remaining))

@@ -1,0 +1,168 @@
+"""One app's turn in `agebackup run`: is it due, and then its run, try by try."""
+
+import random
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from agebackup.cli.console import Console
+from agebackup.errors import INCOMPLETE, AgebackupError
+
+if TYPE_CHECKING:
+    from agebackup.ledger import Ledger
+    from agebackup.model.due import Verdict
+    from agebackup.model.profile import Profile
+    from agebackup.operations.record import Post
+    from agebackup.operations.supervision import Supervision
+    from agebackup.system.clock import Deadline
+
+Told = tuple[int, dict[str, Any]]
+"""An exit code, and the JSON fields of what became of an app."""
+_WORDS = {"not-enabled": "not enabled", "not-due": "not due", "at-work": "not needed"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked for, and the periods of the installed timers by app ("": one for all).
+
+    `at_once`: by --now; `wished`: by `schedule`, which tries the timer out. `timers` is None where
+    they cannot be known: then rather a backup too many than none at all.
+    """
+
+    to: Console
+    named: bool
+    at_once: bool
+    wished: bool
+    timers: Mapping[str, float] | None
+
+    @property
+    def due_anyway(self) -> bool:
+        """Whether an archive is made, due or not."""
+        return self.at_once or self.wished
+
+
+class Turn:
+    """What becomes of one app. Between two tries its ledger stays open, and other apps run."""
+
+    def __init__(self, profile: "Profile", call: Call) -> None:
+        self.name = profile.name
+        self._profile, self._call = profile, call
+        self._held = ExitStack()
+        self._run: Supervision | None = None
+        self._again: Deadline | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether another try is to come."""
+        return self._again is not None
+
+    @property
+    def remaining(self) -> float:
+        """The seconds until the next try."""
+        return self._again.remaining if self._again else 0.0
+
+    def take(self) -> Told | None:
+        """Let the app have its turn, or its next try; None where yet another one is to come."""
+        seconds, self._again = self.remaining, None
+        try:
+            if self._run is not None:
+                self._run.wait(seconds)
+                return self._tried(self._run)
+            return self._first()
+        finally:
+            if not self.waits:
+                self._held.close()
+
+    def _first(self) -> Told | None:
+        from agebackup.cli.supervising import reporting_to
+        from agebackup.model.due import enabled, rhythm
+        from agebackup.operations.telling import record_failure
+
+        profile, call = self._profile, self._call
+        timers = call.timers or {}
+        own, shared = timers.get(self.name), timers.get("")
+        taken = enabled(profile.watch, own, shared) or (call.named and call.at_once)
+        if not taken and (call.timers is not None or profile.watch.enabled is False):
+            return self._left("not-enabled", "neither enabled = true nor an installed timer")
+        self._beat = rhythm(profile.watch, own, shared)
+        if not call.due_anyway:
+            with reporting_to(self.name, call.to) as post:
+                verdict = self._verdict(post)
+            if not verdict.due:
+                return self._left("not-due", verdict.why)
+            self._jitter()
+        self._post = self._held.enter_context(reporting_to(self.name, call.to))
+        try:
+            self._run = self._supervision(self._post)
+        except Exception as error:  # a library that cannot be loaded: hooks can still tell it
+            record_failure(self.name, profile, error, self._post, call.to.progress)
+            raise
+        return self._tried(self._run)
+
+    def _verdict(self, post: "Post") -> "Verdict":
+        from agebackup.operations.run import due
+
+        return due(self.name, self._beat, post.ledger, post.last_run, post.clock())
+
+    def _jitter(self) -> None:
+        from agebackup.system.clock import wait
+
+        if self._profile.watch.jitter:
+            wait(random.uniform(0, self._profile.watch.jitter), self._call.to.progress.stop)
+
+    def _supervision(self, post: "Post") -> "Supervision":
+        from agebackup.cli.flags import CreateFlags
+        from agebackup.cli.supervising import charge
+        from agebackup.cli.wiring import Job
+        from agebackup.model.due import waits
+        from agebackup.operations.supervision import Supervision
+
+        call = self._call
+        job = Job(self.name, CreateFlags.of(), call.to, self._profile, alone=False)
+
+        def needed(ledger: "Ledger | None") -> bool:
+            return call.due_anyway or self._verdict(replace(post, ledger=ledger)).due
+
+        asked = replace(charge(job), needed=needed, waits=waits(self._profile.watch))
+        return Supervision(asked, post, call.to.progress)
+
+    def _tried(self, run: "Supervision") -> Told | None:
+        from agebackup.cli.create import created_fields, tell_created
+        from agebackup.operations.supervision import OtherRunError
+        from agebackup.system.clock import Deadline
+
+        try:
+            seconds = run.attempt()
+        except OtherRunError:
+            self._require_alive()
+            return self._left("at-work", "another run is at work")
+        if seconds is not None:
+            self._again = Deadline(seconds)
+            return None
+        if run.done is None:
+            return self._left("not-due", "another run was faster")
+        tell_created(self._call.to, run.done)
+        code = INCOMPLETE if run.done.report.problems else 0
+        return code, {"app": self.name, **created_fields(run.done)}
+
+    def _require_alive(self) -> None:
+        from agebackup.operations.run import require_alive
+        from agebackup.operations.telling import record_failure
+
+        post = self._post
+        try:
+            require_alive(self.name, self._beat, post.ledger, post.clock())
+        except AgebackupError as error:
+            record_failure(self.name, self._profile, error, post, self._call.to.progress)
+            raise
+
+    def _left(self, status: str, why: str) -> Told:
+        """Say why nothing was done for the app; the log keeps it where somebody asked for it."""
+        from agebackup.cli.supervising import journal
+
+        to = self._call.to
+        to.output.say(f"{self.name}: {_WORDS[status]}: {why}.")
+        if status != "not-enabled" or self._call.named:
+            journal(to).event("not-run", self.name, status=status, message=why)
+        return 0, {"app": self.name, "status": status, "why": why}

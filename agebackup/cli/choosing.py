@@ -1,8 +1,6 @@
 """From the person's words to one archive: a path, or what `model.addressing` understands."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -12,13 +10,13 @@ import click
 
 from agebackup.cli.console import Console
 from agebackup.cli.scope import Place, known_config, known_ledger, now, places
-from agebackup.errors import AgebackupError, NotFoundError, VerificationError, printable
+from agebackup.errors import AgebackupError, NotFoundError, printable
 
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Folder
     from agebackup.ledger import Ledger
     from agebackup.model.inventory import Inventory
-    from agebackup.model.records import ArchiveRecord, Check
+    from agebackup.model.records import ArchiveRecord
 
 to_option = click.option(
     "--to", metavar="DIR", help="Look for the archive here, not where the configuration says."
@@ -28,14 +26,15 @@ to_option = click.option(
 def chosen(text: str, to: str | None, console: Console) -> Path:
     """Return the path of the archive that `text` means, in `to` or in every known destination.
 
-    What contains a slash, is the name of something here, or is no form of `model.addressing`, is a
-    path. Says on stderr what was picked where the words left that open. Raises `UsageError` where
-    they are ambiguous, and `NotFoundError`.
+    What contains a slash or is no form of `model.addressing` is a path, and a whole name is where
+    it is one here. `latest` and its like never are: the current directory may be the folder that
+    others write to. Says on stderr what was picked where the words left that open. Raises
+    `UsageError` where they are ambiguous, and `NotFoundError`.
     """
     from agebackup.model.addressing import choose, parse_wanted
 
-    wanted = None if "/" in text or os.path.lexists(text) else parse_wanted(text)
-    if wanted is None:
+    wanted = None if "/" in text else parse_wanted(text)
+    if wanted is None or (wanted.name and os.path.lexists(text)):
         return Path(text)
     try:
         looked = inventories(wanted.app, to, console)
@@ -50,35 +49,6 @@ def chosen(text: str, to: str | None, console: Console) -> Path:
     if not wanted.name:
         console.output.say(f"{printable(text)} is {printable(str(path))}")
     return path
-
-
-@contextmanager
-def looked_at(path: Path, check: "Check", console: Console) -> Iterator[None]:
-    """Let the ledger, where it knows the archive at `path`, learn how the body's check ended.
-
-    An archive that breaks its promises is bad from then on. Trouble with the ledger changes nothing
-    else.
-    """
-    try:
-        yield
-    except VerificationError:
-        _note(path, console, bad=True, check=check)
-        raise
-    _note(path, console, bad=False, check=check)
-
-
-def _note(path: Path, console: Console, *, bad: bool, check: "Check") -> None:
-    from agebackup.ledger import LedgerError
-
-    ledger = known_ledger(console)
-    if ledger is None:
-        return
-    try:
-        with ledger:
-            if record := _recorded(path, ledger):
-                ledger.amend(record, bad=bad, check=check, checked=now())
-    except LedgerError as error:
-        console.output.warn(f"The ledger does not learn of this: {error.message}")
 
 
 def recorded(path: Path, console: Console) -> "ArchiveRecord | None":

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import chosen, looked_at, to_option
+from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import AgebackupError, UsageError, printable
@@ -70,8 +71,9 @@ def command(archive: str, target: Path, **options: Any) -> int:
     claims = directories.claims()
     for line in claims.sweep():
         to.output.warn(line)
-    with looked_at(path, "restore", to):
-        report = restore(order, claims, how)
+    with looked_at(path, "restore", to) as looking:
+        report = restore(order, claims, looking.told(how))
+        looking.made_as = report.manifest.archive
     _tell(to, report)
     return 0
 

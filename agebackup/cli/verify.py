@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import chosen, looked_at, to_option
+from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.looking import looked_at
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import limits, reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
@@ -68,8 +69,10 @@ def _checker(
     def check(path: Path) -> "Verified":
         if path.is_dir():
             return verify_extracted(path, private, claims, how)
-        with looked_at(path, "verify", to):
-            return verify_archive(path, private, claims, how)
+        with looked_at(path, "verify", to) as looking:
+            verified = verify_archive(path, private, claims, looking.told(how))
+            looking.made_as = verified.manifest.archive if verified.manifest else ""
+            return verified
 
     return check
 

@@ -25,11 +25,15 @@ _DATALESS = 0x40000000
 
 @dataclass(frozen=True)
 class Reading:
-    """How archives are read: with which identities, within which limits."""
+    """How archives are read: with which identities, within which limits.
+
+    `sha256` is what the file's hash must be, "" where the ledger knows none.
+    """
 
     identities: Identities
     limits: Limits
     progress: Progress
+    sha256: str = ""
 
 
 @contextmanager
@@ -85,16 +89,32 @@ def _absent_hint(path: Path) -> str:
 def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContents:
     """Decrypt and read the whole archive at `path`, feeding `receiver`; return its contents.
 
-    Raises as `opening` and `read_bag` do. The contents' differences are not yet judged.
+    Raises as `opening` and `read_bag` do, and `VerificationError` where the file is not the one
+    with `reading.sha256`. The contents' differences are not yet judged.
     """
+    limits, progress = reading.limits, reading.progress
     with open_archive(path) as descriptor, naming(path):
-        reading.progress.phase("reading", os.fstat(descriptor).st_size)
+        progress.phase("reading", os.fstat(descriptor).st_size)
         with opening(
-            descriptor, reading.identities, limits=reading.limits, progress=reading.progress
+            descriptor,
+            reading.identities,
+            limits=limits,
+            progress=progress,
+            hashing=bool(reading.sha256),
         ) as opened:
-            return read_bag(
-                opened.plaintext, receiver, limits=reading.limits, progress=reading.progress
-            )
+            contents = read_bag(opened.plaintext, receiver, limits=limits, progress=progress)
+        if reading.sha256 and opened.decrypted and opened.decrypted.sha256 != reading.sha256:
+            raise _exchanged(contents.manifest)
+        return contents
+
+
+def _exchanged(manifest: Manifest) -> VerificationError:
+    return VerificationError(
+        "It can be opened, but is not the archive that was written here: its hash is not the "
+        f"ledger's. It says that it was made as {printable(manifest.archive)}.",
+        hint="Somebody who knows your public key may have made it. Find out who writes to the "
+        "folder, and take another archive. What you trust all the same, copy elsewhere first.",
+    )
 
 
 @contextmanager

@@ -1,0 +1,72 @@
+"""What a look at an archive's content means for the ledger: it learns only what was proved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agebackup.cli.choosing import recorded
+from agebackup.cli.console import Console
+from agebackup.cli.scope import known_ledger, now
+from agebackup.errors import VerificationError
+
+if TYPE_CHECKING:
+    from agebackup.model.records import ArchiveRecord, Check
+    from agebackup.operations.reading import Reading
+
+_WEAK = ("", "quick")
+"""Checks that a quick look may take the place of: it proves nothing that an older one did not."""
+
+
+@dataclass
+class Looking:
+    """A look at one archive. `record` is the ledger's, None where it knows nothing of it.
+
+    `made_as` is the name that the archive itself says, to be set by whoever read it.
+    """
+
+    record: "ArchiveRecord | None"
+    made_as: str = ""
+
+    def told(self, reading: "Reading") -> "Reading":
+        """Return `reading`, which then accepts only the content that the ledger knows."""
+        return replace(reading, sha256=self.record.sha256 if self.record else "")
+
+
+@contextmanager
+def looked_at(path: Path, check: "Check", console: Console) -> Iterator[Looking]:
+    """Let the ledger, where it knows the archive at `path`, learn how the body's check ended.
+
+    An archive that breaks its promises is bad from then on. It is good again where its content was
+    read, is the recorded one where a hash is known, and says that it is this archive: what an
+    attacker put in its place may be a sound archive too. Trouble with the ledger changes nothing
+    else.
+    """
+    looking = Looking(recorded(path, console))
+    try:
+        yield looking
+    except VerificationError:
+        _learn(looking, console, bad=True, check=check, checked=now())
+        raise
+    record = looking.record
+    if record is None:
+        return
+    if check == "quick":
+        if record.check in _WEAK:
+            _learn(looking, console, check=check, checked=now())
+    elif looking.made_as == record.name:
+        _learn(looking, console, bad=False, check=check, checked=now())
+
+
+def _learn(looking: Looking, console: Console, **changes: Any) -> None:
+    from agebackup.ledger import LedgerError
+
+    ledger = known_ledger(console) if looking.record else None
+    if ledger is None or looking.record is None:
+        return
+    try:
+        with ledger:
+            ledger.amend(looking.record, **changes)
+    except LedgerError as error:
+        console.output.warn(f"The ledger does not learn of this: {error.message}")

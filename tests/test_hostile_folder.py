@@ -1,0 +1,187 @@
+"""What somebody who can write to the folder of archives cannot make agebackup do.
+
+The attacker here knows the public key and every name, and acts between two commands.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+import sample_app
+from conftest import Keys, Outcome, World
+from pyrage import x25519
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[World, Path]:
+    """A machine with three archives of one app, all in the ledger; and a copy of all its files."""
+    base = tmp_path_factory.mktemp("machine") / "now"
+    home, directory = base / "home", base / "world"
+    for made in (home, directory):
+        made.mkdir(mode=0o700, parents=True)
+    world = World(directory, home, sample_app.environment(home))
+    app = sample_app.build(directory / "app")
+    words = ("--db", app.ledger, "--app", "notes", "--to", directory / "cloud", "--mkdir")
+    for _ in range(3):
+        outcome = world.run("create", *words, "-r", keys.recipient)
+        assert outcome.code == 0, outcome.err
+    return world, Path(shutil.copytree(base, base.with_name("saved"), symlinks=True))
+
+
+@pytest.fixture
+def world(template: tuple[World, Path]) -> World:
+    """That machine as it was, whatever the test before did to it."""
+    world, saved = template
+    with suppress(FileNotFoundError):
+        (world.directory / "cloud").chmod(0o700)
+    shutil.rmtree(world.directory.parent)
+    shutil.copytree(saved, world.directory.parent, symlinks=True)
+    return world
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    """Its destination."""
+    return world.directory / "cloud"
+
+
+def archives(folder: Path) -> list[Path]:
+    """Return the archives, the newest last, as `latest` orders them."""
+    return sorted(folder.glob("notes-*.age"), key=lambda path: path.name)
+
+
+def forged(archive: Path, keys: Keys, *, size: int | None = None) -> bytes:
+    """Return a sound archive of the same content that somebody else made with the public key.
+
+    Headers hold noise of random length: tried again until the file has `size` bytes.
+    """
+    plain = subprocess.run(
+        ["age", "-d", "-i", keys.identity, archive], check=True, capture_output=True
+    ).stdout
+    owner = x25519.Recipient.from_str(keys.recipient)
+    while True:
+        content = pyrage.encrypt(plain, [owner, x25519.Identity.generate().to_public()])
+        if size in (None, len(content)):
+            return content
+
+
+def replaced(archive: Path, keys: Keys) -> None:
+    """Put a sound archive of another maker, equally large, in the place of `archive`."""
+    content = forged(archive, keys, size=archive.stat().st_size)
+    assert content != archive.read_bytes()
+    archive.write_bytes(content)
+
+
+def planted(folder: Path, content: bytes, *, ahead: timedelta = timedelta(minutes=5)) -> Path:
+    """Put `content` there under the name of an archive newer than all others."""
+    time = datetime.now(UTC) + ahead
+    path = folder / f"notes-{time:%Y%m%dT%H%M%SZ}-deadbeef.tar.age"
+    path.write_bytes(content)
+    return path
+
+
+def said(outcome: Outcome) -> dict[str, Any]:
+    """Return the object that a command wrote."""
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def states(world: World) -> dict[str, str]:
+    """Return the state that `list` shows of each archive."""
+    listed = said(world.run("list", "notes", "--json"))["destinations"][0]["archives"]
+    return {one["name"]: one["state"] for one in listed}
+
+
+# A sound archive in the place of another
+
+
+def test_a_sound_archive_of_another_maker_is_not_verified(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """age proves no origin; the ledger's hash does: what is not what was written is damaged."""
+    newest = archives(folder)[-1]
+    replaced(newest, keys)
+    outcome = world.run("verify", "notes:latest", "-i", keys.identity)
+    assert outcome.code == 4 and newest.name in outcome.err and "hash" in outcome.err
+    assert states(world)[newest.name] == "damaged"
+    assert world.run("verify", newest, "-i", keys.identity, "--quick").code == 0
+    assert states(world)[newest.name] == "damaged"  # a look at the header heals nothing
+
+
+def test_a_sound_archive_of_another_maker_is_not_restored(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """Neither the latest nor a named one whose hash the ledger knows: the target stays absent."""
+    newest = archives(folder)[-1]
+    replaced(newest, keys)
+    for text in ("notes:latest", newest):
+        outcome = world.run("restore", text, "-i", keys.identity, "--target", "back")
+        assert outcome.code == 4 and "not the archive that was written" in outcome.err
+        assert not (world.directory / "back").exists()
+    elsewhere = shutil.copy(newest, world.directory / "trusted.age")
+    assert world.run("restore", elsewhere, "-i", keys.identity, "--target", "back").code == 0
+
+
+def test_an_old_archive_under_a_new_name_heals_nothing(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """A file that says it is another archive makes no row good, even where no hash is known."""
+    older, newest = archives(folder)[-2:]
+    (world.state / "ledger.db").unlink()
+    newest.write_bytes(older.read_bytes())
+    assert world.run("ledger", "rebuild", folder).code == 0
+    outcome = world.run("verify", newest, "-i", keys.identity)
+    assert outcome.code == 0 and "renamed or exchanged" in outcome.err
+    assert states(world)[newest.name] == "unproved"
+    assert world.run("verify", older, "-i", keys.identity).code == 0
+    assert states(world)[older.name] == "verified"
+    assert world.run("verify", older, "--quick").code == 0
+    assert states(world)[older.name] == "verified"
+
+
+# latest
+
+
+def test_latest_is_never_a_file_that_somebody_put_there(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """A sound archive under a newer name is neither restored nor deleted, but told of."""
+    newest = archives(folder)[-1]
+    strange = planted(folder, forged(newest, keys))
+    outcome = world.run("restore", "notes:latest", "-i", keys.identity, "--target", "back")
+    assert outcome.code == 0 and newest.name in outcome.err
+    assert strange.name in outcome.err and "does not know it" in outcome.err
+    outcome = world.run("get", "notes:latest", "-o", "copy.age")
+    assert (world.directory / "copy.age").read_bytes() == newest.read_bytes(), outcome.err
+
+
+def test_latest_is_never_a_strange_file_where_all_others_are_gone(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """Who removes every archive does not get his own one restored for it."""
+    content = forged(archives(folder)[-1], keys)
+    for path in archives(folder):
+        path.unlink()
+    strange = planted(folder, content)
+    outcome = world.run("restore", "notes:latest", "-i", keys.identity, "--target", "back")
+    assert outcome.code == 10 and strange.name in outcome.err
+    assert not (world.directory / "back").exists()
+    assert world.run("status", "notes").code == 5
+
+
+def test_words_never_mean_a_file_of_that_name(world: World, folder: Path, keys: Keys) -> None:
+    """Who stands in the folder and says latest means the newest archive, whatever lies there."""
+    newest = archives(folder)[-1]
+    for text in ("latest", "notes:latest", newest.name.split("-")[2][:8]):
+        (folder / text).write_bytes(b"age-encryption.org/v1\n")
+        outcome = world.run("get", text, "-o", world.directory / "copy.age", cwd=folder)
+        assert outcome.code == 0, outcome.err
+        assert (world.directory / "copy.age").read_bytes() == newest.read_bytes()
+        os.unlink(world.directory / "copy.age")

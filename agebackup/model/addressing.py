@@ -37,8 +37,10 @@ class Wanted:
 def parse_wanted(text: str) -> Wanted | None:
     """Return what `text` means, None where it is none of these forms, so perhaps a path.
 
-    Raises `UsageError` for what is nearly one: an impossible app or day.
+    Raises `UsageError` for what is nearly one, an impossible app or day, and for nothing at all.
     """
+    if not text:
+        raise UsageError("The archive's name is empty.", hint="See agebackup list.")
     if text.endswith(".age"):
         return Wanted(text, name=text) if ArchiveName.parse(text) else None
     if latest := _LATEST.fullmatch(text):

@@ -14,6 +14,7 @@ from agebackup.destinations.folder import Folder
 from agebackup.errors import StoppedError
 from agebackup.ledger import Ledger, open_ledger
 from agebackup.ledger.failures import NO_NUMBER, NO_ROW
+from agebackup.model.devices import differs
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DatabaseFigures, Figures, Sequel, TreeFigures
 from agebackup.operations.bookkeeping import NO_FIGURES, Bookkeeping
@@ -126,6 +127,65 @@ def test_another_device_is_noticed(ledger: Ledger, folder: Folder) -> None:
     assert books.saw(folder.key, "ext4 UUID b", NOW) == "ext4 UUID a"
     (known,) = ledger.destinations()
     assert (known.path, known.device, known.seen) == (folder.key, "ext4 UUID b", NOW)
+
+
+def test_an_unmounted_drive_is_noticed_every_night(ledger: Ledger, folder: Folder) -> None:
+    """Another device is told again and again while everything that was on the known one is gone."""
+    books, drive, root = Bookkeeping(ledger), "ext4 UUID a", "ext4 UUID b"
+    archives = [record(folder, n) for n in range(4)]
+    times = [archive.time for archive in archives]
+    paths = [folder.path / archive.name for archive in archives]
+    for archive, path in zip(archives[:2], paths[:2], strict=True):
+        path.write_bytes(b"on the drive")
+        books.published(archive)
+        books.saw(folder.key, drive, archive.time)
+    for path in paths[:2]:
+        path.unlink()
+    for archive, path in zip(archives[2:], paths[2:], strict=True):
+        path.write_bytes(b"beside the drive")
+        books.published(archive)
+        assert books.saw(folder.key, root, archive.time) == drive
+    (known,) = ledger.destinations()
+    assert (known.device, known.seen) == (drive, times[1])
+    paths[1].write_bytes(b"brought over")
+    assert books.saw(folder.key, root, times[3]) == drive
+    assert books.saw(folder.key, root, times[3]) == root
+
+
+def test_what_was_forgotten_holds_no_device(ledger: Ledger, folder: Folder) -> None:
+    """Once the missing archives are known to be gone, the new device is believed."""
+    books, archive = Bookkeeping(ledger), record(folder, 1)
+    ledger.amend(books.published(archive), deleted=NOW, deleted_why="it is gone")
+    books.saw(folder.key, "ext4 UUID a", archive.time)
+    books.saw(folder.key, "ext4 UUID b", NOW)
+    assert ledger.destinations()[0].device == "ext4 UUID b"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "differing"),
+    [
+        ("ext4 UUID a", "ext4 UUID a", False),
+        ("ext4 UUID a", "ext4 UUID b", True),
+        ("nfs server:/x", "ext4 /dev/sda2", True),
+        ("ext4 /dev/sda1", "ext4 /dev/sda2", True),
+        ("ext4 UUID a", "ext4 /dev/sda2", False),
+        ("ext4 /dev/sda2", "vfat UUID 1234", True),
+        ("", "ext4 UUID a", False),
+        ("ext4 UUID a", "", False),
+    ],
+)
+def test_only_what_can_be_compared_differs(was: str, now: str, differing: bool) -> None:
+    """A service that sees no devices does not make every second run warn."""
+    assert differs(was, now) is differing
+
+
+def test_the_more_telling_words_stay(ledger: Ledger, folder: Folder) -> None:
+    """A device's UUID is not forgotten by a run that could not see it."""
+    books = Bookkeeping(ledger)
+    for device in ("ext4 /dev/sda1", "ext4 UUID a", "ext4 /dev/sda1"):
+        books.saw(folder.key, device, NOW)
+    assert ledger.destinations()[0].device == "ext4 UUID a"
+    assert ledger.destinations()[0].seen == NOW
 
 
 def test_the_last_figures_are_those_of_the_newest_archive(ledger: Ledger, folder: Folder) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agebackup.model.devices import differs
 from agebackup.model.evidence import Evidence
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.records import ArchiveRecord
@@ -60,7 +61,7 @@ def _proved_bad(case: Case) -> bool:
 
 def _device(evidence: Evidence) -> Iterator[Finding]:
     known, now = evidence.ground.known, evidence.ground.device
-    if known is not None and known.device and now and known.device != now:
+    if known is not None and differs(known.device, now):
         yield Finding(
             "warning",
             "device-changed",

@@ -17,6 +17,7 @@ from agebackup.destinations.folder import Folder
 from agebackup.errors import FailedError, NotFoundError, VerificationError
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.ledger.failures import NO_NUMBER, NO_ROW
+from agebackup.model.devices import differs, telling
 from agebackup.model.records import ArchiveRecord, DestinationRecord, Sequel
 from agebackup.operations.reading import open_archive
 from agebackup.system.progress import Progress
@@ -109,12 +110,20 @@ class Bookkeeping:
             self._try(_REPLACED, lambda ledger: _replaced(ledger, record, now))
 
     def saw(self, destination: str, device: str, now: datetime) -> str:
-        """Note that `destination` lies on `device`; return where it lay before, "" if unknown."""
+        """Note that `destination` lies on `device`; return where it lay before, "" if unknown.
+
+        Another device is not believed, and so told by every run, while all that was in the folder
+        when the known one was last seen is missing: its drive is hardly mounted.
+        """
 
         def work(ledger: Ledger) -> str:
-            known = {one.path: one.device for one in ledger.destinations()}
-            ledger.put(DestinationRecord(destination, device, now))
-            return known.get(destination, "")
+            known = {one.path: one for one in ledger.destinations()}.get(destination)
+            if known is None or not differs(known.device, device):
+                kept = telling(known.device, device) if known else device
+                ledger.put(DestinationRecord(destination, kept, now))
+            elif not _left_behind(ledger, known):
+                ledger.put(DestinationRecord(destination, device, now))
+            return known.device if known else ""
 
         return self._try(_DEVICE, work) or ""
 
@@ -130,6 +139,15 @@ class Bookkeeping:
             self._trouble = error
             self._lost[loss] = error
             return None
+
+
+def _left_behind(ledger: Ledger, known: DestinationRecord) -> bool:
+    """Return whether there were archives in the folder when it was `known`, and none is there."""
+    rows = ledger.archives(destination=known.path)
+    old = [row for row in rows if row.time <= known.seen and not row.pending][:_RECENT]
+    return bool(old) and not any(
+        os.path.lexists(Path(row.destination, row.file_name)) for row in old
+    )
 
 
 def _settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress) -> None:

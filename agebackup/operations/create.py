@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from agebackup.errors import AgebackupError, FailedError, printable, shortened
 from agebackup.model.changes import sudden
 from agebackup.model.command import Command
+from agebackup.model.devices import differs
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
@@ -164,10 +165,11 @@ def _afterwards(site: Site, published: Published, before: ArchiveRecord | None) 
     site.books.replaced(record, record.time)
     device = device_of(record.destination)
     was = site.books.saw(record.destination, device, record.time)
-    if was and device and was != device:
+    if differs(was, device):
         yield (
             f"The destination lies on another device than last time ({printable(device)}, not "
-            f"{printable(was)}): is the right drive mounted?"
+            f"{printable(was)}): is the right drive mounted? If what was there is to be forgotten: "
+            "agebackup clean --forget."
         )
     try:
         site.destination.leave_note(site.claims)

@@ -37,7 +37,8 @@ def night(
     """Leave a proved archive of `time` in `out`, `fields` of its row changed; return its name."""
     name = ArchiveName(app, time, f"{next(_used):08x}", manual)
     (out / str(name)).write_bytes(b"x" * SIZE)
-    row = replace(ArchiveRecord.of(name, str(out.resolve())), size=SIZE, proved=True, **fields)
+    known = {"size": SIZE, "proved": True, **fields}
+    row = replace(ArchiveRecord.of(name, str(out.resolve())), **known)
     with open_ledger(state(world) / "ledger.db") as ledger:
         ledger.put(row)
     return str(name)

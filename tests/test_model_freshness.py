@@ -193,7 +193,8 @@ def test_no_timer(changes: dict[str, Any], told: bool) -> None:
 
 
 def test_a_sudden_loss() -> None:
-    """The newest archive is compared with the one before it whose figures are known."""
+    """The newest archive is compared with the one before it whose figures are known; a loss stays
+    a finding while an archive of the last two weeks still has what was lost."""
 
     def holding(rows: int) -> Figures:
         return Figures(databases={"data/a.db": DatabaseFigures(1, rows)})
@@ -206,6 +207,11 @@ def test_a_sudden_loss() -> None:
     ]
     assert codes(judge(facts(*ones), NOW)) == ["shrunk-rows"]
     assert judge(facts(ones[0], ones[3]), NOW).findings == ()
+    again = archive(timedelta(minutes=30), figures=holding(10))
+    assert codes(judge(facts(again, *ones), NOW)) == ["shrunk-rows"]
+    later = archive(-timedelta(days=15), figures=holding(10))
+    found = judge(facts(later, *ones), later.time)
+    assert "shrunk-rows" not in codes(found)
 
 
 def test_when_one_was_last_read_back() -> None:

@@ -32,21 +32,31 @@ def shrunk(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.code in SHRUNK)
 
 
-def held_back(newest: ArchiveRecord, others: Iterable[ArchiveRecord]) -> str:
-    """Return why nothing may be pruned under `guard.shrink = "refuse"`, "" for no reason.
+def lost(
+    newest: ArchiveRecord, others: Iterable[ArchiveRecord]
+) -> tuple[ArchiveRecord, tuple[Finding, ...]] | None:
+    """Return the first of `others` that has much of what `newest` has not, and what that is.
 
-    `newest` is compared with each of `others` that is from the two weeks before it and still there:
-    what shrank one night would otherwise be the measure of the next.
+    Those of the two weeks before it count that are still there and sound: what shrank one night
+    would otherwise be the measure of the next.
     """
     for one in others:
         if one.deleted or one.bad or not newest.time - MEMORY <= one.time <= newest.time:
             continue
         if one.figures is None or newest.figures is None:
             continue
-        facts = [printable(finding.fact) for finding in shrunk(sudden(one.figures, newest.figures))]
-        if facts:
-            return f"much less is in the app than in {one.name}: {' '.join(shortened(facts))}"
-    return ""
+        if findings := shrunk(sudden(one.figures, newest.figures)):
+            return one, findings
+    return None
+
+
+def held_back(newest: ArchiveRecord, others: Iterable[ArchiveRecord]) -> str:
+    """Return why nothing may be pruned under `guard.shrink = "refuse"`, "" for no reason."""
+    found = lost(newest, others)
+    if found is None:
+        return ""
+    facts = [printable(finding.fact) for finding in found[1]]
+    return f"much less is in the app than in {found[0].name}: {' '.join(shortened(facts))}"
 
 
 def _changes(before: Figures, after: Figures) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from agebackup.model.changes import sudden
+from agebackup.model.changes import lost, shrunk, sudden
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import is_future
@@ -289,6 +289,10 @@ def _whole(newest: ArchiveRecord, look: Look) -> Iterator[Finding]:
 
 
 def _contents(facts: Facts) -> Iterator[Finding]:
-    known = [one.figures for one in facts.archives if one.figures is not None][:2]
-    if len(known) == 2:
-        yield from sudden(known[1], known[0])
+    known = [one for one in facts.archives if one.figures is not None]
+    figures = [one.figures for one in known if one.figures is not None][:2]
+    found = sudden(figures[1], figures[0]) if len(figures) == 2 else ()
+    yield from found
+    if known and not shrunk(found):
+        earlier = lost(known[0], known[1:])  # or an hourly archive would hide it within the hour
+        yield from earlier[1] if earlier else ()

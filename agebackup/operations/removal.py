@@ -42,8 +42,7 @@ def finish_deletions(
 
     To be called while no run of `app` is at work. A file that is not the one which was to go stays,
     as do one that was marked as kept since and one that is the last good archive by now: the
-    decision is then taken back. Raises what
-    `take_inventory`, `Folder.remove` and the ledger raise.
+    decision is then taken back. Raises what `take_inventory`, `Folder.remove` and the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
     unfinished = [row for row in rows if row.pending == "delete"]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import Keys, World
 from nights import declare, events, everything_said, keeping, last_run, script, told
-from sample_app import SampleApp
+from sample_app import SampleApp, command
+from system_faults import OWN_MOUNTS
 from web import SECRET, answering, listening, server
 
 HOOKS = "[apps.notes.hooks]\n"
@@ -72,6 +73,33 @@ def test_failures_before_the_archive_are_told(world: World, app: SampleApp, keys
     assert world.run("create", "notes", "--to", world.directory, "-r", "age1nonsense").code == 2
     report = told(world, "bad")
     assert report is not None and report["exit"] == 2
+
+
+FULL_STATE = """
+mount -t tmpfs -o size=1m none "$XDG_STATE_HOME" && "$@" || exit 9
+dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=4096 2>&1 | grep -c "No space"
+"$@"; echo "exit $?"; ls "$XDG_STATE_HOME/agebackup/claims"; rm "$XDG_STATE_HOME/fill"
+"$@"; echo "exit $?"
+"""
+
+
+@pytest.mark.linux
+def test_a_full_state_disk_is_told(world: World, app: SampleApp, keys: Keys) -> None:
+    """With no room to note what a kill would leave behind, nothing is made, and hooks hear why."""
+    more = f"{HOOKS}on_failure = {keeping(world, 'bad')}"
+    out = declare(world, app, keys, more)
+    Path(world.env["XDG_STATE_HOME"]).mkdir()
+    words = [*OWN_MOUNTS, "sh", "-c", FULL_STATE, "sh", *command(), "create", "notes", "-q"]
+    done = subprocess.run(
+        words, cwd=world.directory, env=dict(world.env), capture_output=True, text=True, check=False
+    )
+    first, full, failed, published, ended = done.stdout.splitlines()
+    assert (full, failed, ended) == ("1", "exit 1", "exit 0"), done
+    assert {Path(first), Path(published)} == set(out.glob("*.age"))
+    report = told(world, "bad")
+    assert report is not None and "claims is full. Nothing temporary" in report["message"]
+    assert report["last_success"]["archive"] == Path(first).name
+    assert report["message"] in done.stderr and "XDG_STATE_HOME" in done.stderr
 
 
 BROKEN_HOOKS = {

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from agebackup.errors import printable
+from agebackup.errors import FailedError, printable
 from agebackup.system.durable import TEMPORARY_NAME
 from agebackup.system.leftovers import Record, Settled, folder_inode, settle
 from agebackup.system.streams import write_all
@@ -87,13 +87,13 @@ class Claims:
         if not TEMPORARY_NAME.fullmatch(path.name):
             raise ValueError("only our own temporary names can be claimed")
         absolute = Path(os.path.abspath(path))
-        with explained(self._directory):
+        with _required(self._directory):
             file, descriptor = self._new_file()
         try:
             claim = Claim(file, descriptor, Record(str(absolute), folder_inode(absolute)))
             try:
-                claim.write(claim.record)
-                with explained(self._directory):
+                with _required(self._directory):
+                    claim.write(claim.record)
                     sync_path(self._directory)
                 yield claim
             finally:
@@ -155,6 +155,19 @@ class Claims:
             if _lock(descriptor):
                 return file, descriptor
             os.close(descriptor)  # a sweep came between open and lock
+
+
+@contextmanager
+def _required(directory: Path) -> Iterator[None]:
+    """Say why nothing is made that could not be claimed: after a kill nobody would know of it."""
+    try:
+        with explained(directory):
+            yield
+    except FailedError as error:
+        raise FailedError(
+            f"{error.message} Nothing temporary is made that cannot be noted there first.",
+            hint="Make space there or see to its permissions, or set XDG_STATE_HOME elsewhere.",
+        ) from error
 
 
 def _lock(descriptor: int) -> bool:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,6 +54,7 @@ def install(app: str | None, **options: Any) -> int:
     replaced. The app counts as enabled from then on. Exits with the code of that one run.
     """
     from agebackup.cli.timing import doubts, job_of, timers_for
+    from agebackup.cli.tryout import tried_out
     from agebackup.model.calendar import Every
     from agebackup.scheduling import Installed
 
@@ -66,14 +67,14 @@ def install(app: str | None, **options: Any) -> int:
     timers.require()
     known, begun = _known_at_best(out), now().replace(microsecond=0)
     record = Installed(job.app, every, timers.kind, begun, options["system"])
-    timers.install(job)
+    _put_in(timers, job, before=known.get(job.app))
     _remember({**known, job.app: record})
     _retire(known.get(job.app), record, out)
     what = job.app or "all apps"
     out.output.say(f"The timer of {what} is installed ({timers.kind}, {every.text}).")
     for text in (*doubts(app, out), *timers.doubts(job)):
         out.output.warn(text)
-    code = None if options["no_run"] else _tried_out(timers, job, out)
+    code = None if options["no_run"] else tried_out(timers, job, out)
     places = sorted(timers.present(job.app))
     out.output.result_of_work(
         "\n".join(map(printable, places)),
@@ -140,56 +141,24 @@ def show(app: str | None, *, diff: bool) -> int:
 def run_now(app: str | None) -> int:
     """Run the installed job of APP now, as the timer does, and exit with its code."""
     from agebackup.cli.timing import job_of, timers_where
+    from agebackup.cli.tryout import tried_out
 
     out = console(current(), "schedule-run-now")
     one = _required(_known(), _name(app))
-    code = _tried_out(timers_where(one, out), job_of(app, one.every, out), out)
+    code = tried_out(timers_where(one, out), job_of(app, one.every, out), out)
     out.output.result_of_work("", status="failed" if code else "ok", exit=code, app=app)
     return code
 
 
-def _tried_out(timers: "Timers", job: "Job", out: Console) -> int:
-    """Try the installed job out; return its exit code, or 1 where it did not do what it should."""
-    from agebackup.operations.wish import leave_wish, take_wish
-
-    out.output.say("Running it once, as the timer will.")
-    wish, begun = directories.wish_file(job.app), now()
-    leave_wish(wish, begun, directories.claims())
+def _put_in(timers: "Timers", job: "Job", *, before: "Installed | None") -> None:
+    """Install the job; where that fails and there was none before, leave none half installed."""
     try:
-        done = timers.run(job)
-    finally:
-        unheard = take_wish(wish, begun)
-    if unheard and not done.code:
-        out.output.warn(
-            "The job ended well, but did not look into this user's state directory "
-            f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
-        )
-        return 1
-    if done.code:
-        why = _why(job.app, begun) or _last_word(done.stderr)
-        out.output.warn(
-            f"The job ran and ended with {done.code}{': ' if why else ''}{why.rstrip('.')}. The "
-            "timer stays installed, but nothing reliable will happen at night. See agebackup log."
-        )
-    else:
-        out.output.say("The job ran well. See: agebackup status")
-    return done.code if done.code >= 0 else 1
-
-
-def _why(app: str, begun: datetime) -> str:
-    """Return what the run of `app` that began after `begun` said of its end, as it left word."""
-    from agebackup.model.lastrun import complaint_in
-
-    try:
-        return complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
-    except OSError:
-        return ""
-
-
-def _last_word(stderr: str) -> str:
-    """Return the last message in `stderr`; hints and details are indented."""
-    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith(" ")]
-    return printable(lines[-1].removeprefix("agebackup: ")) if lines else ""
+        timers.install(job)
+    except AgebackupError:
+        if before is None:
+            with suppress(AgebackupError):
+                timers.remove(job.app)
+        raise
 
 
 def _would_install(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:

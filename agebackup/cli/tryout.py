@@ -1,0 +1,56 @@
+"""Trying an installed job out: by day, by the very timer that will start it at night."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from agebackup.cli import directories
+from agebackup.cli.console import Console
+from agebackup.cli.scope import now
+from agebackup.errors import printable
+
+if TYPE_CHECKING:
+    from agebackup.scheduling.job import Job, Timers
+
+
+def tried_out(timers: "Timers", job: "Job", out: Console) -> int:
+    """Try the installed job out; return its exit code, or 1 where it did not do what it should."""
+    from agebackup.operations.wish import leave_wish, take_wish
+
+    out.output.say("Running it once, as the timer will.")
+    wish, begun = directories.wish_file(job.app), now()
+    leave_wish(wish, begun, directories.claims())
+    try:
+        done = timers.run(job)
+    finally:
+        unheard = take_wish(wish, begun)
+    if unheard and not done.code:
+        out.output.warn(
+            "The job ended well, but did not look into this user's state directory "
+            f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
+        )
+        return 1
+    if done.code:
+        why = _why(job.app, begun) or _last_word(done.stderr)
+        out.output.warn(
+            f"The job ran and ended with {done.code}{': ' if why else ''}{why.rstrip('.')}. The "
+            "timer stays installed, but nothing reliable will happen at night. See agebackup log."
+        )
+    else:
+        out.output.say("The job ran well. See: agebackup status")
+    return done.code if done.code >= 0 else 1
+
+
+def _why(app: str, begun: datetime) -> str:
+    """Return what the run of `app` that began after `begun` said of its end, as it left word."""
+    from agebackup.model.lastrun import complaint_in
+
+    try:
+        return complaint_in(directories.last_run_file(app).read_bytes(), begun) if app else ""
+    except OSError:
+        return ""
+
+
+def _last_word(stderr: str) -> str:
+    """Return the last message in `stderr`; hints and details are indented."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith(" ")]
+    return printable(lines[-1].removeprefix("agebackup: ")) if lines else ""

@@ -1,22 +1,22 @@
 """agebackup get"""
 
+import os
 from pathlib import Path
 
 import click
 
 from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
-from agebackup.cli.reading import FILE
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import printable
+from agebackup.errors import UsageError, printable
 
 
 @click.command("get", short_help="Copy an archive out of its destination.")
 @click.argument("archive")
-@click.option("-o", "--output", required=True, type=FILE, help="The new file, or a directory.")
+@click.option("-o", "--output", required=True, metavar="PATH", help="New file, or a directory.")
 @to_option
 @global_options
-def command(archive: str, output: Path, to: str | None) -> int:
+def command(archive: str, output: str, to: str | None) -> int:
     """Copy an archive out of its destination, and compare the copy with the ledger's hash.
 
     Where the ledger knows none, with the form and exact size that an age file must have. Nothing is
@@ -27,7 +27,9 @@ def command(archive: str, output: Path, to: str | None) -> int:
 
     out = console(current(), "get")
     path = chosen(archive, to, out)
-    target = output / path.name if output.is_dir() else output
+    if not output:
+        raise UsageError("-o is empty.", hint="Name the copy, or a directory for it.")
+    target = Path(output, path.name) if os.path.isdir(output) else Path(output)
     claims = directories.claims()
     claims.sweep()
     got = get(path, recorded(path, out), target, claims, out.progress)

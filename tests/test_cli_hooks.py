@@ -13,7 +13,7 @@ from conftest import Keys, World
 from nights import declare, events, everything_said, keeping, last_run, script, told
 from sample_app import SampleApp, command
 from system_faults import OWN_MOUNTS
-from web import SECRET, answering, listening, server
+from web import SECRET, answering, server
 
 HOOKS = "[apps.notes.hooks]\n"
 
@@ -195,17 +195,6 @@ def test_a_broken_address_is_not_said(world: World, app: SampleApp, keys: Keys) 
     assert SECRET not in outcome.err + everything_said(world)
 
 
-def test_a_server_that_never_answers(world: World, app: SampleApp, keys: Keys) -> None:
-    """A dead monitoring server costs seconds, not the backup."""
-    with listening(lambda connection: None) as address:
-        out = declare(world, app, keys, f'{HOOKS}healthcheck_url = "{address}"')
-        begun = time.monotonic()
-        outcome = world.run("create", "notes", seconds=30)
-        assert time.monotonic() - begun < 14
-    assert outcome.code == 0 and outcome.err.count("was not heard") == 2
-    assert len(list(out.glob("notes-*"))) == 1 and SECRET not in outcome.err
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stopped_run_is_told(world: World, app: SampleApp, keys: Keys, number: int) -> None:
     """Terminated in the middle, a run still tells its hooks and the monitoring, quickly."""
@@ -228,22 +217,6 @@ def test_a_stopped_run_is_told(world: World, app: SampleApp, keys: Keys, number:
     assert (report["outcome"], report["exit"]) == ("stopped", 128 + number)
     assert served.seen[-1][1].startswith(f"/{SECRET}/fail?")
     assert not world.leftovers()
-
-
-def test_a_stopped_run_does_not_wait_for_a_hook(world: World, app: SampleApp, keys: Keys) -> None:
-    """What hangs in on_failure is ended after a few seconds when the run itself was stopped."""
-    started = world.directory / "started"
-    body = f"import time; open({str(started)!r}, 'w').close(); time.sleep(60)"
-    slow = script(world, "slow", "import time; time.sleep(60)")
-    declare(world, app, keys, f"prepare = {script(world, 'p', body)}\n{HOOKS}on_failure = {slow}")
-    with world.start("create", "notes") as process:
-        while not started.exists():
-            assert process.poll() is None, process.communicate()
-        begun = time.monotonic()
-        process.terminate()
-        process.communicate()
-        assert time.monotonic() - begun < 15
-    assert process.returncode == 143
 
 
 def test_systemd_is_told(world: World, app: SampleApp, keys: Keys) -> None:

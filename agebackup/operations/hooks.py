@@ -14,10 +14,18 @@ from agebackup.system.notify import desktop_command
 from agebackup.system.process import tell_command
 from agebackup.system.progress import Progress
 
-START_SECONDS, PING_SECONDS = 3.0, 4.0
-DESKTOP_SECONDS = 3.0
-STOPPED_SECONDS = 5.0
-"""What a hook gets at most after a stop: launchd kills 20 seconds after its SIGTERM."""
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that each gets at most: the pings at start and end, the desktop, a hook after a stop.
+
+    launchd kills 20 seconds after its SIGTERM.
+    """
+
+    start: float = 3.0
+    end: float = 4.0
+    desktop: float = 3.0
+    stopped: float = 5.0
 
 
 @dataclass
@@ -28,12 +36,13 @@ class Telling:
     run: str
     directory: Path | None = None
     proxies: Mapping[str, str] = field(default_factory=dict)
+    patience: Patience = Patience()
     _start: Ping | None = None
 
     def begin(self) -> None:
         """Ping that the run begins, beside the run itself."""
         if self._start is None:
-            self._start = self._ping("start", START_SECONDS, b"")
+            self._start = self._ping("start", self.patience.start, b"")
 
     def end(self, last: LastRun, progress: Progress) -> list[str]:
         """Tell everybody how the run ended; return a sentence for each who could not be told.
@@ -44,7 +53,7 @@ class Telling:
         stopped = last.run.outcome == "stopped"
         problems = [self._end_start(stopped=stopped)]
         good = last.run.outcome == "ok"
-        ping = self._ping("success" if good else "fail", PING_SECONDS, ping_body(last))
+        ping = self._ping("success" if good else "fail", self.patience.end, ping_body(last))
         try:
             problems += self._commands(last, Progress() if stopped else progress, good=good)
         finally:
@@ -55,12 +64,12 @@ class Telling:
     def _commands(self, last: LastRun, progress: Progress, *, good: bool) -> list[str]:
         name = "on_success" if good else "on_failure"
         command = self.hooks.on_success if good else self.hooks.on_failure
-        most = STOPPED_SECONDS if last.run.outcome == "stopped" else float("inf")
+        most = self.patience.stopped if last.run.outcome == "stopped" else float("inf")
         problems = [self._run(name, command, last, most, progress)] if command else []
         if self.hooks.desktop and not good:
             title = f"agebackup: {last.run.app} {last.run.outcome}"
-            shown = Command(desktop_command(title, last.run.message), DESKTOP_SECONDS)
-            problems.append(self._run("desktop", shown, last, DESKTOP_SECONDS, Progress()))
+            shown = Command(desktop_command(title, last.run.message), self.patience.desktop)
+            problems.append(self._run("desktop", shown, last, self.patience.desktop, Progress()))
         return problems
 
     def _run(

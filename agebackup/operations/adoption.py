@@ -21,6 +21,8 @@ from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
 
 _PIECE = 1 << 20
+_LAST_NUMBER = (1 << 63) - 1
+"""What the ledger can hold; a manifest, which anybody may have written, can hold more."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,15 @@ def _complete(adoption: Adoption, size: int | None) -> None:
 def look_inside(adoption: Adoption, progress: Progress) -> None:
     """Read the archive as far as `Depth` asks; what is wrong with it becomes a finding.
 
-    What is only in the cloud is never read. Raises `StoppedError` alone.
+    What is only in the cloud is never read, nor what has not the size of the archive that has this
+    name: a hole of a terabyte is soon made. Raises `StoppedError` alone.
     """
     depth, entry = adoption.depth, adoption.entry
+    false = adoption.record.sha256 and adoption.record.size not in (None, entry.size)
     if entry.evicted or not (depth.read or depth.reading):
+        return
+    if false:
+        adoption.change(bad=True)
         return
     try:
         sound = _hash(adoption, progress)
@@ -158,10 +165,14 @@ def _hash(adoption: Adoption, progress: Progress) -> bool:
     descriptor = adoption.folder.open(adoption.entry)
     try:
         progress.phase(f"hashing {adoption.entry.name}", adoption.entry.size)
-        digest = hashlib.sha256()
-        while piece := os.read(descriptor, _PIECE):
+        digest, rest = hashlib.sha256(), adoption.entry.size
+        while rest and (piece := os.read(descriptor, min(rest, _PIECE))):
             digest.update(piece)
+            rest -= len(piece)
             progress.advance(len(piece))
+        if rest or os.fstat(descriptor).st_size != adoption.entry.size:
+            adoption.complain("unread", "It changed while it was read.", "Try again.")
+            return False
         adoption.hashed = True
         if known and digest.hexdigest() != known:
             adoption.change(bad=True)
@@ -211,9 +222,10 @@ def _learn(adoption: Adoption, manifest: Manifest) -> None:
     adoption.change(proved=proved, figures=row.figures or figures_of(manifest))
     if adoption.known is None and not (row.tag or row.note):
         adoption.change(tag=manifest.tag, note=manifest.note)
-    if row.sequence is None and manifest.series is not None:
+    number = manifest.sequence
+    if row.sequence is None and manifest.series and number and 0 < number <= _LAST_NUMBER:
         adoption.change(
             series=manifest.series,
-            sequence=manifest.sequence,
+            sequence=number,
             previous=manifest.previous.name if manifest.previous else "",
         )

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import pytest
 import sample_app
 from conftest import Keys, World
 from sample_app import SampleApp
+
+from agebackup.ledger import open_ledger
+from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord
 
 
 @pytest.fixture(scope="module")
@@ -295,17 +300,22 @@ def test_a_flood_of_names_ends_in_a_short_report(world: World, folder: Path) -> 
 
 @pytest.mark.linux
 def test_a_stop_ends_it_and_what_was_read_is_remembered(world: World, folder: Path) -> None:
-    """SIGINT ends the reading of a huge file at once, with exit code 130."""
+    """SIGINT ends the reading of a huge archive at once, with exit code 130."""
     huge = folder / "notes-20261001T000000Z-0123abcd.tar.age"
     shutil.copy(_archives(folder)[0], huge)
     os.truncate(huge, 1 << 40)
+    with open_ledger(world.state / "ledger.db") as ledger:
+        row = ArchiveRecord.of(
+            ArchiveName("notes", datetime(2026, 10, 1, tzinfo=UTC), "0123abcd"), str(folder)
+        )
+        ledger.put(replace(row, size=1 << 40))
     with world.start("audit", "--full", "--to", folder) as process:
         until_open(process, huge)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    with closing(sqlite3.connect(world.state / "ledger.db")) as ledger:
-        assert ledger.execute("SELECT count(hashed) FROM archives").fetchone() == (3,)
+    with closing(sqlite3.connect(world.state / "ledger.db")) as database:
+        assert database.execute("SELECT count(hashed) FROM archives").fetchone() == (3,)
 
 
 def until_open(process: "subprocess.Popen[str]", file: Path) -> None:

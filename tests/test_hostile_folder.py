@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pyrage
 import pytest
 import sample_app
@@ -185,3 +186,60 @@ def test_words_never_mean_a_file_of_that_name(world: World, folder: Path, keys: 
         assert outcome.code == 0, outcome.err
         assert (world.directory / "copy.age").read_bytes() == newest.read_bytes()
         os.unlink(world.directory / "copy.age")
+
+
+# ledger rebuild
+
+
+LIES: dict[str, dict[str, object]] = {
+    "number too large": {"series": "s", "sequence": 1 << 80},
+    "number too small": {"series": "s", "sequence": -1},
+    "last number": {"series": "s", "sequence": (1 << 63) - 1},
+    "texts": {"series": "\0x", "tag": "\x1b[31m", "note": "\x1b]0;x\x07" * 99, "sequence": 1},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_no_manifest_keeps_a_ledger_from_being_made(world: World, keys: Keys, lie: str) -> None:
+    """One archive that anybody could make, full of odd values, does not fail the rebuild."""
+    name = "app-20261120T021500Z-1f2e3d4c.tar.age"
+    files = {"data/attachments/a.txt": b"alpha"}
+    bag = hostile.Bag(files, (), lambda manifest: manifest.update({"archive": name} | LIES[lie]))
+    there = world.directory / "there"
+    there.mkdir()
+    sealed = pyrage.encrypt(bag.stream(), [x25519.Recipient.from_str(keys.recipient)])
+    (there / name).write_bytes(sealed)
+    outcome = world.run("ledger", "rebuild", there, "-i", keys.identity)
+    assert outcome.code == 0 and "1 verified" in outcome.out, outcome.err
+    assert world.run("ledger", "check").code == 0
+    shown = world.run("list", "--to", there)
+    assert shown.code == 0 and "verified" in shown.out and "\x1b" not in shown.out + shown.err
+    assert world.run("audit", "--to", there).code == 0
+    for text in (["app:latest", "--to", there], ["notes:latest"]):
+        assert world.run("get", *text, "-o", world.directory / "copy").code == 0
+        os.unlink(world.directory / "copy")
+
+
+def test_what_was_planted_is_never_this_machines(world: World, folder: Path, keys: Keys) -> None:
+    """Adopted without --mine it evicts nothing, is not pruned, and is no proof of freshness."""
+    planted(folder, forged(archives(folder)[-1], keys))
+    assert world.run("ledger", "rebuild", folder, "-i", keys.identity).code == 4  # it is renamed
+    before = archives(folder)
+    rules = ("--keep-last", "3", "--to", folder)
+    outcome = world.run("prune", "notes", *rules)
+    assert outcome.code == 0 and archives(folder) == before
+
+
+def test_a_hole_of_a_terabyte_is_not_read(world: World, folder: Path) -> None:
+    """What has not the size of the archive that had its name is false, and costs no time."""
+    newest = archives(folder)[-1]
+    content = newest.read_bytes()
+    with newest.open("wb") as file:
+        file.write(content)
+        file.truncate(1 << 40)
+    outcome = world.run("ledger", "rebuild", folder, "--read", seconds=30)
+    assert outcome.code == 4 and "1,099,511,627,776 bytes" in outcome.out
+    outcome = world.run("audit", "--full", seconds=30)
+    assert outcome.code == 4 and "size-differs" in outcome.out
+    outcome = world.run("get", newest, "-o", world.directory / "copy", seconds=30)
+    assert outcome.code == 4 and not (world.directory / "copy").exists()

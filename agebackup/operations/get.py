@@ -41,8 +41,13 @@ def get(
         open_archive(archive) as source,
         publication(output.parent, output.name, claims, replace=False) as draft,
     ):
-        progress.phase("copying", os.fstat(source).st_size)
-        while piece := _read(source, size, archive):
+        whole = os.fstat(source).st_size
+        if record is None or not record.sha256:
+            check_from_outside(archive, source)
+        elif record.size not in (None, whole):
+            raise _other(archive, f"it has {whole:,} bytes, not {record.size:,}")
+        progress.phase("copying", whole)
+        while size < whole and (piece := _read(source, size, archive)):
             digest.update(piece)
             draft.write(piece)
             size += len(piece)
@@ -50,11 +55,15 @@ def get(
         if record is None or not record.sha256:
             check_from_outside(archive, draft.descriptor)
         elif digest.hexdigest() != record.sha256:
-            raise VerificationError(
-                f"{printable(str(archive))} is not what the ledger says: its hash differs.",
-                hint="It was damaged or replaced. See agebackup audit, and take another archive.",
-            )
+            raise _other(archive, "its hash differs")
     return Got(output, size, digest.hexdigest(), compared=bool(record and record.sha256))
+
+
+def _other(archive: Path, why: str) -> VerificationError:
+    return VerificationError(
+        f"{printable(str(archive))} is not what the ledger says: {why}.",
+        hint="It was damaged or replaced. See agebackup audit, and take another archive.",
+    )
 
 
 def _read(source: int, offset: int, archive: Path) -> bytes:

@@ -7,7 +7,7 @@ what fails is a fact about that file alone.
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -53,9 +53,12 @@ class Sample:
         """Read whole files: suspects, then by turns those that were not read for longest.
 
         Of the turns at least one is read whole, so that every archive gets its own however small
-        the budget; with a budget of 0 none. May raise `StoppedError`.
+        the budget; with a budget of 0 none. What has the size of no archive that the ledger knows
+        is never read: its hash could say nothing, and holes of a terabyte are soon made. May raise
+        `StoppedError`.
         """
-        listed = tuple(subjects)
+        sizes = {one.size for one in snapshot.here if one.sha256}
+        listed = tuple(one for one in subjects if _is_telling(one, sizes))
         doubtful = self._doubtful(listed)
         known = {one.entry.name for one in doubtful}
         turns = sorted((one for one in listed if one.entry.name not in known), key=_turn)
@@ -174,6 +177,12 @@ def _header(entry: FolderEntry, descriptor: int) -> Look:
     )
 
 
+def _is_telling(subject: Subject, sizes: Collection[int | None]) -> bool:
+    """Return whether the file's hash could say anything."""
+    own = subject.record is not None and not subject.odd_size
+    return own or subject.entry.size in sizes
+
+
 def _comparable(subject: Subject) -> bool:
     return subject.record is not None and bool(subject.record.sha256)
 
@@ -186,14 +195,15 @@ def _turn(subject: Subject) -> tuple[bool, datetime, str]:
 
 def _conflict_copies(snapshot: Snapshot) -> tuple[FolderEntry, ...]:
     """Return the conflict copies that only their content can tell from the original."""
-    sizes = {one.file_name: one.size for one in snapshot.here}
+    sizes = {one.entry.name: one.entry.size for one in snapshot.inventory.archives}
+    sizes |= {one.file_name: one.size for one in snapshot.here if one.size is not None}
     return tuple(
         other.entry
         for other in snapshot.inventory.others
         if other.kind == "conflict"
         and other.entry.regular
         and not other.entry.evicted
-        and sizes.get(other.resembles) in (None, other.entry.size)
+        and sizes.get(other.resembles) == other.entry.size
     )
 
 

@@ -299,6 +299,20 @@ def test_a_timer_of_another_kind_is_replaced(machine: World) -> None:
     assert machine.run("schedule", "remove", "notes").code == 0 and not os.listdir(units)
 
 
+def test_a_service_that_the_configuration_outgrew(machine: World) -> None:
+    """doctor says when a destination was changed that the installed service may not write to."""
+    program(machine.directory / "bin", "systemctl", "")
+    assert machine.run("schedule", "install", "notes", "--no-run").code == 0
+    assert "timer-outdated" not in machine.run("doctor", "--json").out
+    text = machine.config.read_text()
+    (machine.directory / "elsewhere").mkdir()
+    machine.config.write_text(text.replace("out-notes", "elsewhere"))
+    outcome = machine.run("doctor", "--json")
+    assert outcome.code == 4 and "timer-outdated" in outcome.out
+    assert machine.run("schedule", "install", "notes", "--no-run").code == 0
+    assert "timer-outdated" not in machine.run("doctor", "--json").out
+
+
 def test_a_failed_install_leaves_nothing(machine: World) -> None:
     """Where the manager refuses a unit no half of a timer stays, and none is noted."""
     body = "import sys\nif 'enable' in sys.argv: sys.exit('refused')"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.scope import now
-from agebackup.cli.timing import timers_where
+from agebackup.cli.timing import job_of, timers_where
+from agebackup.errors import AgebackupError
 from agebackup.model.checkup import of_timer
 from agebackup.model.findings import Finding
 from agebackup.scheduling import installed
@@ -34,18 +35,35 @@ def of_timers(profiles: "Iterable[Profile]", out: Console) -> Iterator[Finding]:
         heard = _heard(profile.name, timer)
         yield from of_timer(profile.name, profile.watch, period, heard, now())
     for app, there in present.items():
+        again = f"agebackup schedule install {app}".rstrip() + f" --every {known[app].every.text}"
         if not there:
             yield Finding(
                 "error",
                 "timer-gone",
                 app or "all apps",
                 f"The timer that was installed ({known[app].kind}) is no longer there.",
-                f"Install it again: agebackup schedule install {app}".rstrip(),
+                f"Install it again: {again}",
+            )
+        elif _is_outdated(known[app], out):
+            yield Finding(
+                "warning",
+                "timer-outdated",
+                app or "all apps",
+                "Its service may not write to every place that the configuration names by now.",
+                f"Install it again: {again}",
             )
 
 
 def _is_there(timer: "Installed", out: Console) -> bool:
     return bool(timers_where(timer, out).present(timer.app))
+
+
+def _is_outdated(timer: "Installed", out: Console) -> bool:
+    try:
+        job = job_of(timer.app or None, timer.every, out)
+        return timers_where(timer, out).outdated(job)
+    except AgebackupError:  # what is wrong with the configuration is said elsewhere
+        return False
 
 
 def _heard(app: str, timer: "Installed | None") -> datetime | None:

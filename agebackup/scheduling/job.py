@@ -108,6 +108,10 @@ class Timers(ABC):
     def doubts(self, job: Job) -> Sequence[str]:
         """Return sentences about what may fail at night only."""
 
+    def outdated(self, job: Job) -> bool:
+        """Return whether what is installed would hinder `job`, as it would be installed now."""
+        return False
+
     def require(self) -> None:
         """Raise `RefusedError` where this kind does not work; nothing was changed then."""
         if trouble := self.trouble():

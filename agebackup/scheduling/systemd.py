@@ -139,6 +139,10 @@ class Systemd(Timers):
             )
         return ()
 
+    def outdated(self, job: Job) -> bool:
+        present = self.present(job.app)
+        return bool(present) and not _writable(self.render(job)) <= _writable(present)
+
     def _files(self, app: str) -> tuple[Path, Path]:
         name = timer_name(app)
         return self.units / f"{name}.service", self.units / f"{name}.timer"
@@ -174,6 +178,11 @@ def command_line(command: Sequence[str]) -> str:
             hint="Install agebackup elsewhere, or use --kind cron.",
         )
     return " ".join([quoted(program), *(quoted(one.replace("$", "$$")) for one in arguments)])
+
+
+def _writable(units: Mapping[str, str]) -> set[str]:
+    lines = (line for text in units.values() for line in text.splitlines())
+    return {line for line in lines if line.startswith("ReadWritePaths=")}
 
 
 def _in_temporary(job: Job) -> bool:

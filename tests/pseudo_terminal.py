@@ -72,6 +72,14 @@ class Terminal:
         """Press the keys that give `text`."""
         os.write(self._master, text.encode())
 
+    def await_prompt(self, text: str) -> None:
+        """Wait until `text` was shown."""
+        raw = b""
+        while text.encode() not in raw:
+            piece = self._read()
+            assert piece, raw
+            raw += piece
+
     def finish(self, answers: Sequence[tuple[str, str]] = ()) -> Shown:
         """Wait for the end; where a prompt of `answers` has come, type what belongs to it."""
         raw, seen, waiting = b"", 0, list(answers)

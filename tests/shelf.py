@@ -1,12 +1,15 @@
 """A folder of archives made quickly: names and contents that need no key, and the ledger's rows."""
 
 import hashlib
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from conftest import Keys, World
+from conftest import Keys, Outcome, World
+from sample_app import command
 
 from agebackup.ledger import open_ledger
 from agebackup.model.names import ArchiveName
@@ -21,6 +24,23 @@ def named(
 ) -> ArchiveName:
     """Return the name of an archive so many `days` before `now`."""
     return ArchiveName(app, now - timedelta(days=days), f"{number:08x}", manual)
+
+
+POWERLESS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
+"""The beginning of a command for which permissions count, whoever runs it."""
+
+
+def under(world: World, program: Sequence[str], *words: object) -> Outcome:
+    """Run `agebackup WORDS…` below another program."""
+    done = subprocess.run(
+        [*program, *command(), *map(str, words)],
+        cwd=world.directory,
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)

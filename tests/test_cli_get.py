@@ -5,13 +5,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import Keys, Outcome, World
-from sample_app import SampleApp, command
-from shelf import Shelf, named, shelf
+from sample_app import SampleApp
+from shelf import POWERLESS, Shelf, named, shelf, under
 from system_faults import OWN_MOUNTS, fault
 
 CONTENT = b"age-encryption.org/v1\n" + bytes(range(256)) * 9000
@@ -26,17 +25,9 @@ def out(world: World) -> Shelf:
     return out
 
 
-def got(world: World, *words: object, under: tuple[str, ...] = ()) -> Outcome:
+def got(world: World, *words: object, below: tuple[str, ...] = ()) -> Outcome:
     """Run `get notes:latest WORDS…`, perhaps below another program."""
-    done = subprocess.run(
-        [*under, *command(), "get", "notes:latest", *map(str, words)],
-        cwd=world.directory,
-        env=dict(world.env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return under(world, below, "get", "notes:latest", *words)
 
 
 def nothing_made(world: World) -> bool:
@@ -64,10 +55,15 @@ def test_into_a_directory_under_its_own_name(world: World, out: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    "damaged",
-    [CONTENT[:-1], CONTENT + b"x", CONTENT[:-1] + b"x", b"", b"y" * len(CONTENT)],
+    ("damaged", "by"),
+    [
+        (CONTENT[:-1], "path"),
+        (CONTENT + b"x", "path"),
+        (b"", "path"),
+        (CONTENT[:-1] + b"x", "name"),
+        (b"y" * len(CONTENT), "path"),
+    ],
 )
-@pytest.mark.parametrize("by", ["path", "name"])
 def test_what_is_not_what_was_published_is_not_copied(
     world: World, out: Shelf, damaged: bytes, by: str
 ) -> None:
@@ -161,7 +157,7 @@ def test_what_has_an_archives_name_and_is_none(world: World, out: Shelf, kind: s
 def nth(world: World, call: str, about: str) -> int:
     """Return which of the calls named `call` is the first `about` something."""
     log = world.directory.parent / "strace.log"
-    assert got(world, "-o", "copy.age", under=fault(f"{call}:delay_exit=1", log=log)).code == 0
+    assert got(world, "-o", "copy.age", below=fault(f"{call}:delay_exit=1", log=log)).code == 0
     (world.directory / "copy.age").unlink()
     calls = [line for line in log.read_text().splitlines() if f" {call}(" in f" {line}"]
     return next(number for number, line in enumerate(calls, start=1) if about in line)
@@ -189,7 +185,7 @@ POINTS = {
 def test_a_disk_that_refuses(world: World, out: Shelf, call: str, error: str, told: str) -> None:
     """A read, write or sync that fails leaves no copy and no half of one."""
     number = nth(world, call, POINTS[call])
-    done = got(world, "-o", "copy.age", under=fault(f"{call}:error={error}:when={number}"))
+    done = got(world, "-o", "copy.age", below=fault(f"{call}:error={error}:when={number}"))
     assert done.code == 1 and told in done.err and "Traceback" not in done.err, done.err
     assert nothing_made(world)
 
@@ -199,7 +195,7 @@ def test_a_disk_that_refuses(world: World, out: Shelf, call: str, error: str, to
 def test_killed_on_the_way(world: World, out: Shelf, call: str) -> None:
     """After SIGKILL there is no file under the copy's name but a whole one; the next run cleans."""
     number = nth(world, call, POINTS[call])
-    done = got(world, "-o", "copy.age", under=fault(f"{call}:signal=KILL:when={number}"))
+    done = got(world, "-o", "copy.age", below=fault(f"{call}:signal=KILL:when={number}"))
     assert done.code in (-signal.SIGKILL, 128 + signal.SIGKILL)
     copy = world.directory / "copy.age"
     assert not copy.exists() or copy.read_bytes() == CONTENT
@@ -216,7 +212,7 @@ def test_a_full_disk(world: World, out: Shelf) -> None:
     script = (
         'mount -t tmpfs -o size=1m none "$1" && shift && "$@"; code=$?; ls -A stick; exit $code'
     )
-    done = got(world, "-o", "stick", under=(*OWN_MOUNTS, "sh", "-c", script, "sh", str(point)))
+    done = got(world, "-o", "stick", below=(*OWN_MOUNTS, "sh", "-c", script, "sh", str(point)))
     assert done.code == 1 and done.out == "" and "space" in done.err
     assert not world.leftovers()
 
@@ -226,7 +222,7 @@ def test_the_copy_is_on_the_disk_before_it_has_its_name(world: World, out: Shelf
     """Synced, renamed, and the directory synced: a power cut leaves it whole, or nothing."""
     log = world.directory.parent / "strace.log"
     traced = ("strace", "-qq", "-y", "-o", str(log), "-e", "trace=fsync,renameat2,rename,link")
-    assert got(world, "-o", "copy.age", under=traced).code == 0
+    assert got(world, "-o", "copy.age", below=traced).code == 0
     calls = [line for line in log.read_text().splitlines() if str(world.directory) in line]
     assert [re.match(r"\w+", call)[0] for call in calls] == ["fsync", "renameat2", "fsync"]  # type: ignore[index]
     assert ".nosync.tmp" in calls[0] and calls[2].endswith(" = 0")
@@ -246,6 +242,6 @@ def test_a_copy_of_what_nobody_can_read(world: World, out: Shelf) -> None:
     done = got(
         world,
         *("-o", "copy.age"),
-        under=("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"),
+        below=POWERLESS,
     )
     assert done.code == 1 and "Permission denied" in done.err and nothing_made(world)

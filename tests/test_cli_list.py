@@ -3,16 +3,14 @@
 import json
 import os
 import re
-import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Keys, Outcome, World
-from sample_app import command
-from shelf import TODAY, Shelf, declare, named, shelf
+from conftest import Keys, World
+from shelf import POWERLESS, TODAY, Shelf, declare, named, shelf, under
 
 from agebackup.ledger import open_ledger
 from agebackup.model.records import ArchiveRecord
@@ -223,27 +221,13 @@ def test_a_file_in_the_folder_stands_for_it(world: World, out: Shelf) -> None:
         assert listed(world, "--to", to)["others"][0]["reason"] == "it is not named as an archive"
 
 
-def powerless(world: World, *words: object) -> Outcome:
-    """Run the command as somebody for whom permissions count."""
-    bounds = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--", *command())
-    done = subprocess.run(
-        [*bounds, *map(str, words)],
-        cwd=world.directory,
-        env=dict(world.env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.mark.linux
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
 def test_a_folder_that_may_not_be_read(world: World, out: Shelf, mode: int) -> None:
     """Without the right to list or to enter it the folder is named, and nothing is guessed."""
     out.put(named(1, 1))
     out.path.chmod(mode)
-    done = powerless(world, "list", "--to", "out")
+    done = under(world, POWERLESS, "list", "--to", "out")
     out.path.chmod(0o700)
     assert done.code == 1 and "Permission denied" in done.err and not done.out
 
@@ -289,15 +273,8 @@ def test_no_archive_is_opened(world: World, out: Shelf) -> None:
     hostile(out.path)
     log = world.directory / "strace.log"
     traced = ("strace", "-f", "-qq", "-y", "-o", str(log), "-e", "trace=%file,read,pread64,mmap")
-    done = subprocess.run(
-        [*traced, *command(), "list", "--to", "out"],
-        cwd=world.directory,
-        env=dict(world.env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0 and "00000004" in done.stdout, done.stderr
+    done = under(world, traced, "list", "--to", "out")
+    assert done.code == 0 and "00000004" in done.out, done.err
     calls = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
     within = [call for call in calls if f"{out.path}" in call or "notes-" in call]
     kinds = {call.split("(")[0] for call in within}

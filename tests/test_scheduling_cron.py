@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timers import AWKWARD, CRONTAB, TEXTS, job, person, program
 
-from agebackup.errors import FailedError, RefusedError
+from agebackup.errors import FailedError, RefusedError, UsageError
 from agebackup.scheduling.cron import Cron, block, escaped, installed_command, parted, shell_command
 from agebackup.scheduling.job import Job
 from agebackup.system.progress import Progress
@@ -46,6 +46,13 @@ def test_installing_again_replaces_in_place(before: str, after: str) -> None:
     changed = installed(crontab, job(every="daily"))
     assert changed == before + block(job(every="daily"), NICE) + after
     assert installed(changed, job(every="daily")) == changed
+
+
+def test_a_command_that_is_too_long() -> None:
+    """What Debian's cron would refuse without saying which line is refused in a sentence."""
+    assert block(job(words=("x" * 700,)), NICE)
+    with pytest.raises(UsageError, match="990 bytes"):
+        block(job(words=("x" * 1000,)), NICE)
 
 
 @given(st.lists(TEXTS, max_size=4))

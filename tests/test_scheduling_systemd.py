@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -147,6 +148,23 @@ def test_the_service_may_write_only_where_it_must(tmp_path: Path) -> None:
     assert found["UMask"] == ["0077"] and found["Nice"] == ["19"]
     assert found["IOSchedulingClass"] == ["idle"] and found["Type"] == ["oneshot"]
     assert settings(timer)["Persistent"] == ["true"]
+
+
+def test_the_machines_own(tmp_path: Path) -> None:
+    """Root's service may drop more than a user's, whose manager could not start it then."""
+    own = systemd(tmp_path, system=True)
+    service = own.render(job())["/etc/systemd/system/agebackup-notes.service"]
+    assert "PrivateDevices=yes" in service
+    assert "PrivateDevices" not in rendered(tmp_path, job())[0]
+    assert verified(tmp_path, own.render(job())) == ""
+
+
+def test_only_root_may_install_the_machines_own(machine: Systemd, tmp_path: Path) -> None:
+    """Anybody else is told so before anything is asked or written."""
+    somebody = replace(person(tmp_path), uid=1000)
+    with pytest.raises(RefusedError, match="Only root"):
+        Systemd(somebody, Progress(), Claims(tmp_path), system=True).require()
+    assert not (tmp_path / "asked").exists()
 
 
 def test_trying_it_out_in_a_temporary_directory(tmp_path: Path) -> None:

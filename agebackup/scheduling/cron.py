@@ -9,13 +9,15 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from agebackup.errors import FailedError, printable
+from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.calendar import DAY, WEEK, Every
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
 from agebackup.system.process import CommandResult
 
 _PLACE = "crontab"
 _LARGEST = 500_000
+_LONGEST_COMMAND = 990
+"""Of Vixie's cron, Debian's: MAX_COMMAND is 1000. Others take more."""
 _NO_CRONTAB = re.compile("no crontab for|can't open '[^']*': No such file")
 """What Vixie's and cronie's crontab, and what busybox's says."""
 _HEADER = re.compile(
@@ -129,6 +131,11 @@ def cron_environment(person: Person) -> Mapping[str, str]:
 def block(job: Job, politely: Sequence[str]) -> str:
     """Return the lines of `job`, markers included; `politely` are words before its command."""
     command = escaped(shell_command(job, politely))
+    if len(command.encode()) > _LONGEST_COMMAND:
+        raise UsageError(
+            f"cron takes commands of up to {_LONGEST_COMMAND} bytes, and this one is longer.",
+            hint="Move the configuration, or Python's environment, to a shorter path.",
+        )
     return f"{_begin(job.name)}\n{fields(job.every)} {command}\n{_end(job.name)}\n"
 
 

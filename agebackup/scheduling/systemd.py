@@ -33,8 +33,7 @@ TimeoutStartSec={seconds}
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
-{writable}{temporary}PrivateDevices=yes
-ProtectKernelTunables=yes
+{writable}{temporary}{devices}ProtectKernelTunables=yes
 ProtectControlGroups=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictRealtime=yes
@@ -90,6 +89,8 @@ class Systemd(Timers):
             environment="".join(environment),
             seconds=int(LONGEST_RUN),
             writable="".join(writable),
+            # gives up capabilities, which a user's manager may not: 218/CAPABILITIES
+            devices="PrivateDevices=yes\n" if self.system else "",
             temporary="" if _in_temporary(job) else "PrivateTmp=yes\n",
         )
         timer = _TIMER.format(what=what, calendar=calendar(job.every), delay=job.delay)

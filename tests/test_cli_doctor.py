@@ -15,7 +15,7 @@ from conftest import Keys, World
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_app import SampleApp, command
-from system_faults import OWN_MOUNTS
+from system_faults import OWN_MOUNTS, run
 
 from agebackup.model.checkup import (
     KNOWN_BAD,
@@ -261,6 +261,28 @@ def test_a_place_that_answers_is_not_called_stuck(tmp_path: Path) -> None:
     """What answers, even that it is absent, is looked at further."""
     alive, stuck = answering([tmp_path, tmp_path / "absent"], Progress())
     assert (alive, stuck) == (frozenset({tmp_path, tmp_path / "absent"}), ())
+
+
+STUCK = """
+from agebackup.operations.doctor import answering
+dead, well = here / "dead", here / "well"
+dead.mkdir()
+alive, stuck = answering([dead, well], Progress(), what="source", seconds=1)
+assert alive == {well}, alive
+(one,) = stuck
+print(one.code, one.subject == str(dead), one.fact)
+"""
+
+
+@pytest.mark.linux
+def test_a_place_that_never_answers_is_named(tmp_path: Path) -> None:
+    """A dead mount under a source or destination is a finding after some seconds, and no hang."""
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path / "dead")]
+    hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
+    done = run(STUCK, tmp_path, under=tuple(hang))
+    assert done.stdout.splitlines()[0] == (
+        "source-stuck True It did not answer within 1 seconds."
+    ), done
 
 
 @pytest.mark.linux

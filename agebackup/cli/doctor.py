@@ -108,7 +108,15 @@ class _Visit:
         alive, stuck = answering(declared, self.out.progress)
         yield from stuck
         self.stuck = frozenset(declared) - alive
-        usable = [one for one in profiles if one.destination not in self.stuck]
+        sources = {one.name: _source_paths(one) for one in profiles}
+        asked = [path for paths in sources.values() for path in paths]
+        alive, stuck = answering(asked, self.out.progress, what="source")
+        yield from stuck
+        usable = [
+            one
+            for one in profiles
+            if one.destination not in self.stuck and alive.issuperset(sources[one.name])
+        ]
         self.resolved = [checked(profile, self.out.settings) for profile in usable]
         for one in self.resolved:
             for finding in one.findings:
@@ -239,6 +247,13 @@ class _Visit:
         from agebackup.operations.doctor import of_leftovers
 
         return of_leftovers(directories.claims(), fix=self.fix)
+
+
+def _source_paths(profile: "Profile") -> tuple[Path, ...]:
+    """Return the directories that are looked at for what `profile` declares."""
+    trees = (*(one.path for one in profile.attachments), *profile.config, *profile.tokens)
+    files = (*(one.path for one in profile.databases), *profile.recipients_files)
+    return (*trees, *(path.parent for path in files))
 
 
 def _guarded(step: "Callable[[], Iterable[Finding]]") -> "Iterator[Finding]":

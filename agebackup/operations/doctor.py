@@ -22,7 +22,7 @@ from agebackup.system.rehearsal import rehearse
 from agebackup.system.workspace import free_bytes
 
 PATIENCE = 10
-"""Seconds that a destination has for its first answer."""
+"""Seconds that a place has for its first answer."""
 NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "fuse.sshfs"}
     | {"fuse.rclone", "fuse.glusterfs", "davfs", "fuse.davfs2", "ncpfs", "vboxsf", "virtiofs"}
@@ -33,22 +33,26 @@ _JOURNAL_VERSIONS = 18
 
 
 def answering(
-    paths: Iterable[Path], progress: Progress
+    paths: Iterable[Path],
+    progress: Progress,
+    *,
+    what: str = "destination",
+    seconds: float = PATIENCE,
 ) -> tuple[frozenset[Path], tuple[Finding, ...]]:
     """Return those of `paths` that answer at all, and a finding for each that does not.
 
-    A dead network mount hangs whoever looks at it, so children look. To be called from the main
-    thread.
+    A dead network mount hangs whoever looks at it, so children look, for `seconds` at most. `what`
+    the paths are for is the beginning of the findings' code. To be called from the main thread.
     """
     listed = tuple(dict.fromkeys(paths))
-    answers = within(PATIENCE, [partial(_asked, path) for path in listed], progress)
+    answers = within(seconds, [partial(_asked, path) for path in listed], progress)
     answered = dict(zip(listed, answers, strict=True))
     stuck = tuple(
         Finding(
             "error",
-            "destination-stuck",
+            f"{what}-stuck",
             str(path),
-            f"It did not answer within {PATIENCE} seconds.",
+            f"It did not answer within {seconds:g} seconds.",
             "See to the drive or the network share; umount -l takes a dead mount away.",
         )
         for path, answer in answered.items()

@@ -243,3 +243,56 @@ def test_a_hole_of_a_terabyte_is_not_read(world: World, folder: Path) -> None:
     assert outcome.code == 4 and "size-differs" in outcome.out
     outcome = world.run("get", newest, "-o", world.directory / "copy", seconds=30)
     assert outcome.code == 4 and not (world.directory / "copy").exists()
+
+
+# audit
+
+
+def codes(world: World, *arguments: object) -> tuple[int, dict[str, str]]:
+    """Return the exit code of an audit, and the subjects of its problems by code."""
+    outcome = world.run("audit", "--json", *arguments)
+    found = said(outcome)["findings"]
+    return outcome.code, {one["code"]: one["subject"] for one in found if one["severity"] != "note"}
+
+
+def hollowed(path: Path, size: int) -> None:
+    """Leave what looks like a file whose content a cloud client took away."""
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+@pytest.mark.linux
+def test_stubs_of_everything_are_no_quiet_folder(world: World, folder: Path) -> None:
+    """Who replaces all archives by holes or iCloud's stubs of them is not passed over as a note."""
+    names = archives(folder)
+    for path in names[:-1]:
+        hollowed(path, path.stat().st_size)
+    assert codes(world) == (0, {})
+    hollowed(names[-1], names[-1].stat().st_size)
+    assert codes(world) == (4, {"out-of-reach": "notes"})
+    for path in names:
+        path.rename(path.with_name(f".{path.name}.icloud"))
+    assert codes(world) == (4, {"out-of-reach": "notes"})
+    planted(folder, b"x" * 300)
+    assert "out-of-reach" in codes(world)[1]
+
+
+@pytest.mark.linux
+def test_a_stub_of_another_size_is_no_stub(world: World, folder: Path) -> None:
+    """Cloud clients keep a file's size when they take its content away."""
+    newest = archives(folder)[-1]
+    hollowed(newest, 1 << 20)
+    assert codes(world) == (4, {"size-differs": newest.name})
+
+
+def test_a_rebuilt_ledger_makes_no_alarm_of_recipients(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """Of an archive that was taken in by its name nobody knows whether a proof added a key."""
+    (world.state / "ledger.db").unlink()
+    assert world.run("ledger", "rebuild", "--mine", "--read", folder).code == 0
+    app = sample_app.SampleApp.at(world.directory / "app")
+    words = ("--db", app.ledger, "--app", "notes", "--to", folder, "-r", keys.recipient)
+    assert world.run("create", *words).code == 0
+    assert codes(world) == (0, {})

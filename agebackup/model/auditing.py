@@ -12,8 +12,15 @@ from agebackup.model.devices import differs
 from agebackup.model.evidence import Evidence
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.records import ArchiveRecord
-from agebackup.model.strays import of_others
-from agebackup.model.suspicion import NEW_BACKUP, Case, cases, of_files, recipients_changed
+from agebackup.model.strays import of_others, out_of_reach
+from agebackup.model.suspicion import (
+    NEW_BACKUP,
+    Case,
+    cases,
+    of_files,
+    of_restless,
+    recipients_changed,
+)
 
 PROBLEMS = ("error", "warning")
 """The severities that make an audit's exit code 4. Notes do not."""
@@ -28,8 +35,10 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_device(evidence),
         *_absences(evidence),
         *of_files(evidence, judged),
+        *of_restless(evidence),
         *recipients_changed(evidence, judged),
         *of_others(evidence),
+        *out_of_reach(evidence),
         *_gaps(evidence),
         *_unknown_hashes(evidence, judged),
     ]

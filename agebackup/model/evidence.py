@@ -121,6 +121,19 @@ class Evidence:
         )
 
     @cached_property
+    def restless(self) -> tuple[Subject, ...]:
+        """The files with the same row before and after that were not the same file, or changed."""
+        earlier = {one.entry.name: one for one in subjects(self.before)}
+        steady = {one.entry.name for one in self.subjects}
+        return tuple(
+            one
+            for one in subjects(self.after)
+            if self.ground.means(one.app)
+            and one.entry.name in earlier.keys() - steady
+            and _same_row(one, earlier[one.entry.name])
+        )
+
+    @cached_property
     def missing(self) -> tuple[ArchiveRecord, ...]:
         """The rows without a file, before and after."""
         earlier = {one.name for one in missing(self.before)}
@@ -193,6 +206,10 @@ def _entries(inventory: Inventory) -> Iterable[FolderEntry]:
 
 
 def _same(one: Subject, other: Subject) -> bool:
-    rows = [subject.record.name if subject.record else None for subject in (one, other)]
     states = [(s.entry.inode, s.entry.size, s.entry.mtime) for s in (one, other)]
-    return rows[0] == rows[1] and states[0] == states[1]
+    return _same_row(one, other) and states[0] == states[1]
+
+
+def _same_row(one: Subject, other: Subject) -> bool:
+    rows = [subject.record.name if subject.record else None for subject in (one, other)]
+    return rows[0] == rows[1]

@@ -1,5 +1,6 @@
 """What a folder holds besides archives, and what that means for them."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from agebackup.model.evidence import Evidence, Look, expected
@@ -26,7 +27,7 @@ def of_others(evidence: Evidence) -> Iterator[Finding]:
         elif other.kind == "conflict":
             yield _conflict(other, rows.get(other.resembles), evidence)
         elif other.kind == "evicted":
-            yield _evicted(other)
+            yield _hollow(other, rows.get(name)) or _evicted(other)
         elif other.kind == "future":
             yield _future(other)
         elif other.kind == "temporary":
@@ -98,6 +99,45 @@ def _same_content(other: Other, *, needed: bool) -> Finding:
         f"It is a conflict copy of {other.resembles} with the same content.",
         "It may be removed.",
     )
+
+
+def _hollow(other: Other, row: ArchiveRecord | None) -> Finding | None:
+    """Return what is wrong where the name and size of an evicted file are not the row's."""
+    if row is None or row.pending or row.size in (None, other.entry.size):
+        return None
+    return Finding(
+        "error",
+        "size-differs",
+        other.entry.name,
+        f"It has no content here and {other.entry.size:,} bytes; {row.size:,} were written.",
+        "No cloud client changes sizes. Take another copy of it from the cloud service's history "
+        "or trash; if there is none, make a new backup now: agebackup create.",
+    )
+
+
+def out_of_reach(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the apps of which no archive is here: a stub proves nothing, and anybody can make one.
+
+    As long as one archive could be looked at, evicted ones are no more than a note.
+    """
+    rows = expected(evidence.after.here).values()
+    looked = {one.record.app for one in evidence.subjects if one.record}
+    others = evidence.after.inventory.others
+    stubs = {one.resembles for one in others if one.kind == "evicted"}
+    counts = Counter(
+        row.app for row in rows if row.deleted is None and not row.pending and row.name in stubs
+    )
+    for app, count in sorted(counts.items()):
+        if app not in looked and evidence.ground.means(app):
+            yield Finding(
+                "warning",
+                "out-of-reach",
+                app,
+                f"None of its archives is on this machine: of {count:,} there is only a stub, so "
+                "that nothing could be looked at.",
+                "Let the cloud client keep the folder on this machine, then audit again: stubs "
+                "are no proof that the archives are still in the cloud.",
+            )
 
 
 def _evicted(other: Other) -> Finding:

@@ -84,14 +84,25 @@ def _trouble(case: Case) -> Finding | None:
             "Check the drive or share and the file's permissions. It may still be whole.",
         )
     if case.look.trouble == "changed":
-        return Finding(
-            "warning",
-            "changed-while-read",
-            case.file,
-            "It changed while it was read, which archives never do.",
-            "Look what writes to it, perhaps a cloud client that downloads, then audit again.",
-        )
+        return _changing(case.file)
     return None
+
+
+def _changing(file: str) -> Finding:
+    return Finding(
+        "warning",
+        "changed-while-read",
+        file,
+        "It changed while the folder was looked at, which archives never do.",
+        "Look what writes to it, perhaps a cloud client that downloads, then audit again.",
+    )
+
+
+def of_restless(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the files that were not judged, because they were not the same from end to end."""
+    for subject in evidence.restless:
+        if not subject.named_freely:
+            yield _changing(subject.entry.name)
 
 
 def _false_content(
@@ -203,11 +214,18 @@ def recipients_changed(evidence: Evidence, judged: Sequence[Case]) -> Iterator[F
         ordered = sorted(group, key=lambda one: (one.time, one.sequence or 0))
         for before, after in pairwise(ordered):
             old, new = (
-                asked_for(seen.get(one.name) or one.stanzas, proved=one.proved)
-                for one in (before, after)
+                _readings(one, seen.get(one.name) or one.stanzas) for one in (before, after)
             )
-            if old != new:
-                yield _changed(after, kinds(old), kinds(new), evidence)
+            if not set(old) & set(new):
+                yield _changed(after, kinds(old[0]), kinds(new[0]), evidence)
+
+
+def _readings(record: ArchiveRecord, stanzas: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return what `stanzas` may mean: of an archive adopted by its name no proof is known."""
+    known = asked_for(stanzas, proved=record.proved)
+    if record.proved or record.sequence is not None:
+        return (known,)
+    return known, asked_for(stanzas, proved=True)
 
 
 def _changed(record: ArchiveRecord, old: str, new: str, evidence: Evidence) -> Finding:

@@ -125,7 +125,6 @@ def test_an_unknown_one_becomes_known_as_anothers(world: World, out: Shelf) -> N
     assert row.foreign and row.size == strange.stat().st_size and row.tag == "word"
 
 
-@pytest.mark.parametrize("words", [("tag", "x"), ("unkeep",)])
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
@@ -138,13 +137,11 @@ def test_an_unknown_one_becomes_known_as_anothers(world: World, out: Shelf) -> N
         ("", 2, "empty"),
     ],
 )
-def test_nonsense_is_answered(
-    world: World, out: Shelf, words: tuple[str, ...], text: str, code: int, said: str
-) -> None:
+def test_nonsense_is_answered(world: World, out: Shelf, text: str, code: int, said: str) -> None:
     """What cannot be marked is named for what it is, and the ledger learns nothing."""
     (out.path / "mine.age").write_bytes(b"mine")
     (out.path / str(named(8, 8))).symlink_to(str(NAME))
-    done = world.run(words[0], text, *words[1:])
+    done = world.run("keep", text)
     assert done.code == code and said in done.err, done.err
     rows: dict[str, Any] = json.loads(world.run("--json", "list").out)["destinations"][0]
     assert [(one["tag"], one["kept"]) for one in rows["archives"]] == [("", False)]

@@ -27,30 +27,23 @@ def parsed(path: Path) -> ArchiveName:
     return name
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("verify", "latest"),
+def test_every_command_understands_it(world: World, real: Path, keys: Keys) -> None:
+    """Without any configuration the ledger knows where the archives are; the pick is said."""
+    key = ("-i", keys.identity)
+    calls: list[tuple[object, ...]] = [
+        ("verify", "latest", *key),
         ("verify", "--quick", "notes:latest"),
-        ("inspect", "notes:latest"),
-        ("ls", "ID"),
-        ("cat", "latest", "ledger.db"),
-        ("restore", "notes@2999-01-01", "--target", "restored"),
-        ("restore", "NAME", "--target", "restored"),
+        ("inspect", "notes:latest", *key),
+        ("ls", parsed(real).id[:6], *key),
+        ("cat", "latest", "ledger.db", *key),
+        ("restore", "notes@2999-01-01", "--target", "restored", *key),
         ("get", "notes:latest", "-o", "copy.age"),
         ("tag", "latest", "word"),
-    ],
-)
-def test_every_command_understands_it(
-    world: World, real: Path, keys: Keys, words: tuple[str, ...]
-) -> None:
-    """Without any configuration the ledger knows where the archives are; the pick is said."""
-    spelled = {"NAME": real.name, "ID": parsed(real).id[:6]}
-    key = () if words[0] in ("get", "tag") or "--quick" in words else ("-i", keys.identity)
-    done = world.run(*[spelled.get(word, word) for word in words], *key)
-    assert done.code == 0, done.err
-    if "NAME" not in words:
-        assert f" is {real}" in done.err
+    ]
+    for words in calls:
+        done = world.run(*words)
+        assert done.code == 0 and f" is {real}" in done.err, done.err
+    assert world.run("verify", real.name, *key).code == 0
 
 
 def test_latest_passes_over_what_cannot_be_it(world: World, real: Path, keys: Keys) -> None:
@@ -135,13 +128,19 @@ def test_manual_ones_and_days(world: World, keys: Keys) -> None:
         ("x" * 5000, 1),
     ],
 )
-@pytest.mark.parametrize("known", [True, False])
-def test_what_means_nothing_is_answered(world: World, text: str, code: int, known: bool) -> None:
-    """With an empty folder, and where none is known: a sentence and an exit code."""
+def test_what_means_nothing_is_answered(world: World, text: str, code: int) -> None:
+    """In an empty folder: a sentence and an exit code."""
     shelf(world)
-    done = world.run("verify", "--quick", text, *(("--to", "out") if known else ()))
+    done = world.run("verify", "--quick", text, "--to", "out")
     assert done.code == code and "Traceback" not in done.err, done.err
     assert "\x1b" not in done.err
+
+
+@pytest.mark.parametrize("text", ["latest", "notes@2026-11-01", "1f2e", str(named(1, 1))])
+def test_where_no_folder_is_known(world: World, text: str) -> None:
+    """On a machine that knows of none the hint is --to, or that the file is not here."""
+    done = world.run("verify", "--quick", text)
+    assert done.code == 10 and ("--to" in done.err or "Check the name" in done.err)
 
 
 def test_a_path_is_a_path(world: World) -> None:

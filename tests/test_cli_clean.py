@@ -1,8 +1,10 @@
 """clean: what dead runs left goes, what lives stays, and disagreements are listed."""
 
 import json
+import os
 import shutil
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from conftest import Keys, World
 from sample_app import SampleApp
 from waiting import until_locked
 
+from agebackup.operations.clean import CleanOrder, clean
 from agebackup.system.claims import Claims
 
 PRIVATE = ".~agebackup-create-0123456789abcdef.nosync.tmp"
@@ -58,6 +61,45 @@ def test_what_a_killed_run_left_goes(world: World, app: SampleApp, keys: Keys) -
     process.communicate()
     assert world.run("clean").code == 0
     assert not world.leftovers()
+
+
+def test_a_run_that_begins_meanwhile_keeps_its_copy(tmp_path: Path) -> None:
+    """A copy that a run makes while clean is looking around is that run's."""
+
+    class Meanwhile(Claims):
+        """A run claims and makes its copy as soon as the claims were read."""
+
+        def named(self) -> frozenset[Path]:
+            known = super().named()
+            with self.claim(tmp_path / PRIVATE) as claim:
+                claim.path.mkdir()
+                claim.release()
+            return known
+
+    now = datetime.now(UTC)
+    clean(CleanOrder((), (tmp_path,), now), None, Meanwhile(tmp_path / "claims"))
+    assert (tmp_path / PRIVATE).exists()
+
+
+def test_what_was_claimed_by_another_path_stays(world: World, tmp_path: Path) -> None:
+    """A workspace that is reached through a link holds the same living copies."""
+    (world.home / "cache").symlink_to(tmp_path)
+    (tmp_path / "agebackup" / PRIVATE).mkdir(parents=True)
+    with Claims(world.state / "claims").claim(tmp_path / "agebackup" / PRIVATE) as claim:
+        assert world.run("clean").code == 0
+        assert claim.path.exists()
+
+
+@pytest.mark.linux
+def test_another_users_copy_stays(world: World) -> None:
+    """In a workspace that users share, everybody cleans up after themselves."""
+    mine, other = (world.cache / PRIVATE.replace("0123", number) for number in ("1111", "2222"))
+    for path in (mine, other):
+        path.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(other, 12345, 12345)
+        assert world.run("clean").code == 0
+        assert not mine.exists() and other.exists()
 
 
 def test_a_row_without_a_file_is_noted_on_request(world: World, app: SampleApp, keys: Keys) -> None:

@@ -360,6 +360,16 @@ def test_without_a_ledger(world: World, out: Path, how: str) -> None:
     assert world.run("status", "--max-age", "30m").code == 5
 
 
+def test_a_row_that_makes_no_sense(world: World, out: Path) -> None:
+    """Damage inside the ledger is said, and the names in the folder are judged."""
+    night(world, out, ago(hours=1))
+    garbage = "UPDATE archives SET time = 'once upon a time'"
+    subprocess.run(["sqlite3", world.state / "ledger.db", garbage], check=True)
+    done = world.run("status")
+    assert done.code == 0 and "notes: fresh" in done.out, done.out + done.err
+    assert "makes no sense" in done.err and "Traceback" not in done.err
+
+
 def test_an_emptied_ledger(world: World, out: Path) -> None:
     """A ledger that knows nothing beside a full folder: exit code 5, and what to do is said."""
     night(world, out, ago(hours=1))

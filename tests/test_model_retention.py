@@ -221,6 +221,27 @@ def test_local_and_remote_sets_converge(
     assert _without_oldest(everything, policy) <= tiers
 
 
+@given(candidates(), POLICIES, st.data())
+def test_what_went_matters_to_none_that_stay(
+    ones: list[Candidate], policy: Policy, data: st.DataObject
+) -> None:
+    """Where only some of what is to go went, the same ones stay and the rest goes the next time."""
+    first = plan(ones, policy, NOW)
+    gone = {one.candidate for one in first.pruned if data.draw(st.booleans())}
+    second = plan([one for one in ones if one not in gone], policy, NOW)
+    assert names(second.kept) == names(first.kept)
+
+
+@given(candidates(), POLICIES, st.data())
+def test_what_is_away_costs_no_other_its_place(
+    ones: list[Candidate], policy: Policy, data: st.DataObject
+) -> None:
+    """What is kept stays kept where other archives are out of reach for a while."""
+    kept = {one.candidate for one in plan(ones, policy, NOW).kept}
+    there = [one for one in ones if data.draw(st.booleans())]
+    assert {str(one.name) for one in there if one in kept} <= names(plan(there, policy, NOW).kept)
+
+
 def _without_oldest(ones: list[Candidate], policy: Policy) -> set[str]:
     decided = plan(ones, policy, NOW)
     return {

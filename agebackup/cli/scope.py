@@ -96,6 +96,12 @@ def _from_ledger(app: str | None, declared: set[str | None], console: Console) -
     ledger = known_ledger(console)
     if ledger is None:
         return []
+    from agebackup.ledger import LedgerError
+
     with ledger:
-        records = ledger.archives(app)
+        try:
+            records = ledger.archives(app)
+        except LedgerError as error:
+            console.output.warn_once(f"{error.message} {error.hint}")
+            return []
     return [Place(one.destination, one.app) for one in records if one.app not in declared]

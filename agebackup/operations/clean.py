@@ -7,7 +7,7 @@ Everything else is listed with what can be done about it.
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,7 +57,7 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
     done = [f"{printable(str(path))} was left by a dead run." for path in claims.dead()]
     if not order.dry_run:
         done = list(claims.sweep())
-    done += _orphans(order, claims.named())
+    done += _orphans(order, claims)
     findings: list[Finding] = []
     for folder in order.folders:
         try:
@@ -73,19 +73,32 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
     return CleanReport(tuple(done), tuple(findings))
 
 
-def _orphans(order: CleanOrder, named: Collection[Path]) -> Iterator[str]:
-    """Remove private copies that no claim names; yield a sentence for each."""
-    for workspace in order.workspaces:
-        names: Sequence[str] = ()
-        with suppress(OSError):
-            names = sorted(os.listdir(workspace))
-        for name in names:
-            path = workspace / name
-            if not TEMPORARY_NAME.fullmatch(name) or path in named:
-                continue
+def _orphans(order: CleanOrder, claims: Claims) -> Iterator[str]:
+    """Remove private copies that no claim names; yield a sentence for each.
+
+    The claims are read after the names, for a run that begins in between has written its claim
+    before its copy. A workspace may be reached by several paths, so names alone are compared: they
+    are random. What is another user's may be at work, and claimed where nobody sees it.
+    """
+    found = [path for workspace in order.workspaces for path in _own_copies(workspace)]
+    named = {path.name for path in claims.named()}
+    for path in found:
+        if path.name not in named:
             if not order.dry_run:
                 _remove(path)
             yield f"{printable(str(path))} was a private copy that no run knows of."
+
+
+def _own_copies(workspace: Path) -> Sequence[Path]:
+    """Return what is called like a private copy and is this user's own, by name."""
+    with suppress(OSError), os.scandir(workspace) as entries:
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if TEMPORARY_NAME.fullmatch(entry.name)
+            and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+        )
+    return ()
 
 
 def _remove(path: Path) -> None:

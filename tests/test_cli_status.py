@@ -421,6 +421,17 @@ def test_no_network_and_no_content(
     assert before == {path: path.stat().st_mtime_ns for path in (out, *out.iterdir())}
 
 
+def test_who_speaks_asks_no_destination(world: World, out: Path, tmp_path: Path) -> None:
+    """Only children touch a destination, so that none can silence the one that reports."""
+    night(world, out, ago(hours=1))
+    log = tmp_path / "calls"
+    done = under(world, ("strace", "-f", "-qq", "-o", str(log), "-e", "trace=%file"))
+    calls = [line.split(maxsplit=1) for line in log.read_text().splitlines()]
+    speaker = calls[0][0]
+    asked = {number for number, call in calls if str(out) in call}
+    assert done.code == 0 and asked and speaker not in asked
+
+
 def test_a_kept_row_of_another_place_is_not_counted(world: World, out: Path) -> None:
     """A fresh archive on a stick is no reason to call the declared destination fresh."""
     stick = world.directory / "stick"

@@ -290,6 +290,19 @@ def test_a_cut_short_deletion_never_takes_the_last_good_one(
 
 
 @pytest.mark.linux
+def test_what_is_kept_since_then_stays(
+    world: World, out: Shelf, app: SampleApp, keys: Keys
+) -> None:
+    """Whoever reads in `list` that a deletion was cut short can still take it back with keep."""
+    number = _nth(world, out, "unlinkat", str(NAMES[2]))
+    under(world, fault(f"unlinkat:signal=KILL:when={number}"), "delete", NAMES[3].id, "--yes")
+    assert world.run("keep", NAMES[3].id).code == 0
+    words = ("--app", "notes", "--to", "out", "-r", keys.recipient)
+    assert world.run("create", *app.create_arguments, *words).code == 0
+    assert str(NAMES[3]) in out.names() and out.row(NAMES[3]).deleted is None
+
+
+@pytest.mark.linux
 def test_another_file_of_that_name_is_not_what_was_to_go(
     world: World, out: Shelf, app: SampleApp, keys: Keys
 ) -> None:

@@ -75,6 +75,25 @@ def test_failures_before_the_archive_are_told(world: World, app: SampleApp, keys
     assert report is not None and report["exit"] == 2
 
 
+@pytest.mark.parametrize("words", [("create", "notes"), ("run", "--now")])
+def test_an_impossible_state_directory_is_told(
+    world: World, app: SampleApp, keys: Keys, words: tuple[str, ...]
+) -> None:
+    """Where nothing can be recorded (who else's is the directory?), the hooks hear of it at least.
+
+    A file in its place stands for a directory of root's, left by a backup under sudo.
+    """
+    more = f"enabled = true\n{HOOKS}on_failure = {keeping(world, 'bad')}"
+    out = declare(world, app, keys, more)
+    world.state.parent.mkdir()
+    world.state.write_text("")
+    outcome = world.run(*words)
+    assert outcome.code == 1 and str(world.state) in outcome.err and not list(out.glob("*.age"))
+    report = told(world, "bad")
+    assert report is not None and report["exit"] == 1 and str(world.state) in report["message"]
+    assert world.state.read_text() == ""
+
+
 FULL_STATE = """
 mount -t tmpfs -o size=1m none "$XDG_STATE_HOME" && "$@" || exit 9
 dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=4096 2>&1 | grep -c "No space"

@@ -13,7 +13,12 @@ from agebackup.system.workspace import is_tmpfs
 
 def state_directory() -> Path:
     """Return the state directory, made 0700: locks and the claims of running work."""
-    return _made(_absolute(platformdirs.user_state_path("agebackup", appauthor=False)))
+    return _made(state_path())
+
+
+def state_path() -> Path:
+    """Return where the state directory is, or should be."""
+    return _absolute(platformdirs.user_state_path("agebackup", appauthor=False))
 
 
 def config_path(settings: Settings) -> Path:

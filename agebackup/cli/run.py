@@ -1,6 +1,7 @@
 """agebackup run"""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.turns import Call, Turn
-from agebackup.errors import AgebackupError
+from agebackup.errors import AgebackupError, FailedError
 
 if TYPE_CHECKING:
     from agebackup.model.profile import Profile
@@ -74,12 +75,17 @@ def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
 
 
 def _wished(apps: tuple[str, ...]) -> bool:
-    """Take the wishes for `apps`, or for all; return whether there was one."""
+    """Take the wishes for `apps`, or for all; return whether there was one.
+
+    Where none can be left, there is none: each app's own turn meets the cause, and tells it.
+    """
     from agebackup.cli.directories import wish_file
     from agebackup.cli.scope import now
     from agebackup.operations.wish import take_wish
 
-    return any([take_wish(wish_file(app), now()) for app in apps or ("",)])
+    with suppress(FailedError):
+        return any([take_wish(wish_file(app), now()) for app in apps or ("",)])
+    return False
 
 
 def _timers(to: Console) -> Mapping[str, float] | None:

@@ -4,6 +4,8 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agebackup import __version__
@@ -16,9 +18,11 @@ from agebackup.errors import AgebackupError, FailedError
 
 if TYPE_CHECKING:
     from agebackup.cli.wiring import Job
+    from agebackup.model.profile import Profile
     from agebackup.operations.journal import Journal
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Charge, Supervised
+    from agebackup.system.claims import Claims
     from agebackup.system.notify import ServiceManager
 
 NOTIFY_VARIABLE = "NOTIFY_SOCKET"
@@ -28,7 +32,7 @@ def supervised(job: "Job", to: Console) -> "Supervised":
     """Run `job`, recorded and told; raises what `create` raises."""
     from agebackup.operations.supervision import supervise
 
-    with reporting_to(job.known_app, to) as post:
+    with reporting_to(job.known_app, to, job.profile) as post:
         done = supervise(charge(job), post, to.progress)
     assert done is not None  # a charge that does not ask is always needed
     return done
@@ -44,24 +48,46 @@ def charge(job: "Job") -> "Charge":
 
 
 @contextmanager
-def reporting_to(app: str, to: Console) -> "Iterator[Post]":
-    """Yield where runs of `app` are recorded; the ledger is open during the body."""
+def reporting_to(app: str, to: Console, profile: "Profile | None" = None) -> "Iterator[Post]":
+    """Yield where runs of `app` are recorded; the ledger is open during the body.
+
+    Where there is no place for records, the hooks of `profile` are told so before it is raised.
+    """
+    with _telling_hooks(app, to, profile):
+        last_run, claims = directories.last_run_file(app), directories.claims()
+        ledger, losses = run_ledger(app)
+    with ledger or nullcontext():
+        yield replace(_post(to, last_run, claims), ledger=ledger, losses=losses)
+
+
+@contextmanager
+def _telling_hooks(app: str, to: Console, profile: "Profile | None") -> Iterator[None]:
+    from agebackup.operations.telling import record_failure
+    from agebackup.system.claims import Claims
+
+    try:
+        yield
+    except FailedError as error:
+        state = directories.state_path()
+        post = _post(to, state / "apps" / f"{app}.last-run.json", Claims(state / "claims"))
+        record_failure(app, profile, error, post, to.progress)
+        raise
+
+
+def _post(to: Console, last_run: Path, claims: "Claims") -> "Post":
     from agebackup.operations.record import Post
 
-    ledger, losses = run_ledger(app)
-    with ledger or nullcontext():
-        yield Post(
-            ledger,
-            directories.last_run_file(app),
-            journal(to),
-            directories.claims(),
-            now,
-            services=service_manager(to),
-            proxies=proxies(to),
-            host=platform.node(),
-            losses=losses,
-            versions={"agebackup": __version__, "python": platform.python_version()},
-        )
+    return Post(
+        None,
+        last_run,
+        journal(to),
+        claims,
+        now,
+        services=service_manager(to),
+        proxies=proxies(to),
+        host=platform.node(),
+        versions={"agebackup": __version__, "python": platform.python_version()},
+    )
 
 
 def record_failure(error: AgebackupError, named: Sequence[str], to: Console) -> None:

@@ -87,12 +87,12 @@ class Turn:
             return self._left("not-enabled", "neither enabled = true nor an installed timer")
         self._beat = rhythm(profile.watch, own, shared)
         if not call.due_anyway:
-            with reporting_to(self.name, call.to) as post:
+            with reporting_to(self.name, call.to, profile) as post:
                 verdict = self._verdict(post)
             if not verdict.due:
                 return self._left("not-due", verdict.why)
             self._jitter()
-        self._post = self._held.enter_context(reporting_to(self.name, call.to))
+        self._post = self._held.enter_context(reporting_to(self.name, call.to, profile))
         try:
             self._run = self._supervision(self._post)
         except Exception as error:  # a library that cannot be loaded: hooks can still tell it

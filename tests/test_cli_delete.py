@@ -248,6 +248,16 @@ def test_a_folder_that_refuses(world: World, out: Shelf) -> None:
 
 
 @pytest.mark.linux
+def test_a_failure_half_way_says_what_is_gone(world: World, out: Shelf) -> None:
+    """Of several archives those that went before the failure are named."""
+    number = _nth(world, out, "unlinkat", str(NAMES[2]))
+    program = fault(f"unlinkat:error=EIO:when={number + 1}")
+    done = under(world, program, "delete", NAMES[3].id, NAMES[1].id, "--yes")
+    assert done.code == 1 and f"{NAMES[3]} is gone already" in done.err, done.err
+    assert out.names() == {str(NAMES[0]), str(NAMES[1])}
+
+
+@pytest.mark.linux
 @pytest.mark.parametrize("gone", [False, True])
 def test_killed_on_the_way(
     world: World, out: Shelf, app: SampleApp, keys: Keys, gone: bool

@@ -11,7 +11,7 @@ from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.scope import now, required_ledger
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import printable
+from agebackup.errors import AgebackupError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,9 +54,14 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
         require_yes(f"Delete {what}?", out)
         _lock((name.app for name in names), locks, out)
         require()
-        deleted = [
-            name for folder, group in groups for name in delete(group, folder, ledger, now())
-        ]
+        deleted: list[str] = []
+        try:
+            for folder, group in groups:
+                for name in delete(group, folder, ledger, now()):
+                    deleted.append(name)
+        except AgebackupError as error:
+            error.details += tuple(f"{name} is gone already." for name in deleted)
+            raise
     out.output.result_of_work("\n".join(deleted), deleted=deleted)
     return 0
 

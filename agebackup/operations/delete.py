@@ -1,6 +1,6 @@
 """delete: remove archives that a person names, but not the last good one by mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from agebackup.destinations.folder import Folder
@@ -48,13 +48,11 @@ def require_deletable(
             )
 
 
-def delete(
-    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime
-) -> tuple[str, ...]:
-    """Remove `chosen` from `folder`, file and record; return their names.
+def delete(chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime) -> Iterator[str]:
+    """Remove `chosen` from `folder`, file and record; yield the name of each that is gone.
 
-    The caller holds the locks of their apps. Raises what `remove` raises; those before are gone.
+    The caller holds the locks of their apps. Raises what `remove` raises.
     """
     for held in chosen:
         remove(held, folder, ledger, now, "deleted by hand")
-    return tuple(str(held.name) for held in chosen)
+        yield str(held.name)

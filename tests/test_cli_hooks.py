@@ -124,7 +124,6 @@ def test_a_full_state_disk_is_told(world: World, app: SampleApp, keys: Keys) -> 
 BROKEN_HOOKS = {
     "fails": "raise SystemExit(3)",
     "hangs": "import time; time.sleep(60)",
-    "ignores SIGTERM": "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)",
     "closes stdin": "import os; os.close(0); raise SystemExit(1)",
     "floods": "print('x' * 3_000_000); raise SystemExit(1)",
     "leaves a child": "import os, time\nif os.fork() == 0: time.sleep(60)\nraise SystemExit(1)",

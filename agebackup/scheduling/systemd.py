@@ -33,9 +33,7 @@ TimeoutStartSec={seconds}
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
-{writable}{temporary}{devices}ProtectKernelTunables=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+{writable}{temporary}{privileges}RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
@@ -89,8 +87,7 @@ class Systemd(Timers):
             environment="".join(environment),
             seconds=int(LONGEST_RUN),
             writable="".join(writable),
-            # gives up capabilities, which a user's manager may not: 218/CAPABILITIES
-            devices="PrivateDevices=yes\n" if self.system else "",
+            privileges=self._privileges(),
             temporary="" if _in_temporary(job) else "PrivateTmp=yes\n",
         )
         timer = _TIMER.format(what=what, calendar=calendar(job.every), delay=job.delay)
@@ -143,6 +140,19 @@ class Systemd(Timers):
     def outdated(self, job: Job) -> bool:
         present = self.present(job.app)
         return bool(present) and not _writable(self.render(job)) <= _writable(present)
+
+    def _privileges(self) -> str:
+        """Return what the manager's privileges allow of a sandbox.
+
+        A user's may not give up capabilities, as PrivateDevices would (218/CAPABILITIES), and
+        as of version 252 makes nothing read-only outside a user namespace of the service's own,
+        which not every system lets its users have.
+        """
+        if self.system:
+            return "PrivateDevices=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\n"
+        probe = ("unshare", "--user", "--map-root-user", "--mount", "true")
+        able = self.found("unshare") and self.ask(*probe).code == 0
+        return "PrivateUsers=yes\n" if able else ""
 
     def _files(self, app: str) -> tuple[Path, Path]:
         name = timer_name(app)

@@ -24,8 +24,8 @@ mount --bind /dev/null /etc/crontab
 install -m 600 mine "/var/spool/cron/crontabs/$(id -un)"
 "$@" schedule install notes --no-run --kind cron --every "$(date -d "@$MINUTE" +%H:%M)"
 crontab -l >installed
-# cron alone begins 3 s before the minute; its jobs are handed none of its own variables
-faketime -f "+$((MINUTE - 3 - $(date +%s)))s" /usr/sbin/cron -f &
+# cron alone begins 10 s before the minute, enough for a busy machine to start it; its jobs are handed none of its own variables
+faketime -f "+$((MINUTE - 10 - $(date +%s)))s" /usr/sbin/cron -f &
 read -r fired
 "$@" schedule run-now notes
 "$@" schedule remove notes

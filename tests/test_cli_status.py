@@ -331,6 +331,18 @@ def test_running_and_cut_off(world: World, out: Path) -> None:
     assert code == 0 and one["running"] and codes(one) >= {"running"}
 
 
+def test_the_lock_is_left_alone(world: World, out: Path, tmp_path: Path) -> None:
+    """Nobody who only asks how fresh the backups are can make a run believe that another is at
+    work: the lock is tried only where the last run seems never to have ended."""
+    night(world, out, ago(hours=1))
+    ran(world, "ok", hours=1)
+    (world.state / "locks").mkdir()
+    (world.state / "locks" / "notes.lock").touch()
+    log = tmp_path / "calls"
+    assert under(world, ("strace", "-f", "-qq", "-o", str(log), "-e", "trace=flock")).code == 0
+    assert "flock" not in log.read_text()
+
+
 def test_a_loss_of_rows(world: World, out: Path) -> None:
     """A database that lost nine tenths of its rows overnight is worth a sentence."""
     night(world, out, ago(hours=25), figures=figures(10_000))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Keys, World
 from sample_app import SampleApp
+from shelf import named, shelf
 from waiting import until_locked
 
 from agebackup.operations.clean import CleanOrder, clean
@@ -144,3 +145,33 @@ def test_nonsense_is_answered(world: World, words: tuple[str, ...], code: int) -
     """A wrong name is a sentence and an exit code."""
     done = world.run("clean", *words)
     assert done.code == code and done.err
+
+
+def test_nothing_is_forgotten_of_an_unmounted_drive(world: World) -> None:
+    """An empty folder in its place is refused; --yes is for who knows that all are gone."""
+    out = shelf(world)
+    names = [named(day, day) for day in (1, 2)]
+    for name in names:
+        out.put(name)
+    out.path.rename(world.directory / "unmounted")
+    out.path.mkdir()
+    for words in (("--dry-run",), ()):
+        refused = world.run("clean", "--forget", *words)
+        assert refused.code == 13 and "None of the 2 archives" in refused.err
+    assert not any(out.row(name).deleted for name in names)
+    assert world.run("clean", "--forget", "--yes").code == 0
+    assert all(out.row(name).deleted for name in names)
+
+
+def test_what_was_forgotten_by_mistake_is_taken_back(world: World) -> None:
+    """`ledger rebuild --mine` lets archives count again that are there after all."""
+    out, name = shelf(world), named(1, 1)
+    out.put(name)
+    out.put(named(2, 2))
+    away = (out.path / str(name)).rename(world.directory / str(name))
+    assert world.run("clean", "--forget").code == 0 and out.row(name).deleted
+    away.rename(out.path / str(name))
+    assert world.run("ledger", "rebuild", "out").code == 0 and out.row(name).deleted
+    assert world.run("ledger", "rebuild", "out", "--mine").code == 0
+    row = out.row(name)
+    assert row.deleted is None and row.deleted_why == "" and row.proved

@@ -9,7 +9,7 @@ import pytest
 from conftest import Keys, World
 from pseudo_terminal import Terminal, on_terminal
 from sample_app import SampleApp
-from shelf import Shelf, named, shelf, under
+from shelf import TODAY, Shelf, named, shelf, under
 from system_faults import fault
 
 from agebackup.system.lock import exclusive
@@ -64,19 +64,21 @@ def test_without_a_terminal_nothing_is_asked(
 
 
 def test_the_last_good_one_stays(world: World, out: Shelf) -> None:
-    """Damaged, unproved and unknown ones do not count; --even-last is the way round."""
+    """Damaged, unproved, unknown, foreign, returned ones do not count; --even-last is the way."""
     out.put(named(0, 1), bad=True)
     out.put(named(0, 2), proved=False)
     out.put(named(0, 3), known=False)
     out.put(named(0, 4, "photos"))
+    out.put(named(0, 5), foreign=True)
+    out.put(named(0, 6), deleted=TODAY, deleted_why="pruned")
     good = [name.id for name in NAMES]
     refused = world.run("delete", *good, "--yes")
     assert refused.code == 13 and "last good archive of notes" in refused.err
-    assert len(out.names()) == 8
+    assert len(out.names()) == 10
     assert world.run("delete", *good[1:], "--yes").code == 0
     assert world.run("delete", good[0], "--yes").code == 13
     assert world.run("delete", good[0], "--yes", "--even-last").code == 0
-    assert len(out.names()) == 4
+    assert len(out.names()) == 6
 
 
 def test_where_none_is_good_the_last_one_stays(world: World) -> None:

@@ -279,6 +279,34 @@ def test_settling_leaves_alone_what_it_cannot_judge(
     assert len(rows(ledger)) == 1
 
 
+def test_settling_waits_for_the_known_folder(
+    ledger: Ledger, folder: Folder, tmp_path: Path
+) -> None:
+    """An empty folder in the place of an unmounted drive makes no archive unpublished."""
+    books, first, second = Bookkeeping(ledger), record(folder, 1), record(folder, 2)
+    for archive in (first, second):
+        books.announce(archive)
+        put_in_place(archive)
+    books.published(first)
+    folder.path.rename(tmp_path / "unmounted")
+    folder.path.mkdir()
+    books.settle("notes", folder, NOW)
+    assert rows(ledger)[second.name].pending == "publish"
+    folder.path.rmdir()
+    (tmp_path / "unmounted").rename(folder.path)
+    books.settle("notes", folder, NOW)
+    assert rows(ledger)[second.name].pending == ""
+
+
+def test_what_went_to_the_cloud_was_published(ledger: Ledger, folder: Folder) -> None:
+    """A stub of iCloud's stands for an archive that had got its name."""
+    books, archive = Bookkeeping(ledger), record(folder)
+    books.announce(archive)
+    (folder.path / f".{archive.name}.icloud").write_bytes(b"stub")
+    books.settle("notes", folder, NOW)
+    assert rows(ledger)[archive.name].pending == ""
+
+
 def test_settling_can_be_stopped(ledger: Ledger, folder: Folder) -> None:
     """A signal ends the reading of a large file, and the row waits for the next run."""
     books, archive = Bookkeeping(ledger), record(folder, 1, "latest.age")

@@ -17,9 +17,9 @@ from agebackup.errors import FailedError, NotFoundError, RefusedError, StoppedEr
 from agebackup.ledger import Ledger, open_ledger
 from agebackup.model.inventory import FUTURE
 from agebackup.model.names import ArchiveName
-from agebackup.model.records import ArchiveRecord
+from agebackup.model.records import ArchiveRecord, DatabaseFigures, Figures
 from agebackup.model.retention import Policy
-from agebackup.operations.prune import PruneOrder, prospect, prune
+from agebackup.operations.prune import PruneOrder, prospect, prune, shrinkage
 from agebackup.operations.removal import finish_deletions
 from agebackup.system.progress import Progress, Stop
 
@@ -212,8 +212,7 @@ def test_the_guards(scene: Scene, going: int, limit: int | None, held: str, refu
 def test_what_a_killed_run_had_decided(scene: Scene, ending: str) -> None:
     """It is ended where it still makes sense, and else taken back."""
     old, new = scene.night(50), scene.night(1)
-    (row,) = [one for one in scene.ledger.archives() if one.name == old]
-    scene.ledger.amend(row, deleted=NOW, deleted_why="pruned: x", pending="delete")
+    decide(scene, old)
     path = scene.folder.path / old
     if ending == "file gone":
         path.unlink()
@@ -221,9 +220,62 @@ def test_what_a_killed_run_had_decided(scene: Scene, ending: str) -> None:
         path.write_bytes(b"y" * 99)
     elif ending == "last good one":
         (scene.folder.path / new).unlink()
-    finished = finish_deletions("notes", scene.folder, scene.ledger, NOW, Progress())
+    ended = finished(scene)
     done = ending.startswith("file")
-    assert finished == ((old,) if done else ()) and not scene.pending()
+    assert ended == ((old,) if done else ()) and not scene.pending()
     assert path.exists() == (not done)
     assert (old in {one.name for one in scene.ledger.archives()}) == (not done)
-    assert finish_deletions("notes", scene.folder, scene.ledger, NOW, Progress()) == ()
+    assert finished(scene) == ()
+
+
+def test_a_deletion_of_what_is_in_the_cloud_alone_is_taken_back(scene: Scene) -> None:
+    """A stub is never removed: what the cloud client would make of that, it alone knows."""
+    old, _ = scene.night(50), scene.night(1)
+    decide(scene, old)
+    (scene.folder.path / old).rename(scene.folder.path / f".{old}.icloud")
+    assert finished(scene) == () and not scene.pending()
+    assert (scene.folder.path / f".{old}.icloud").exists()
+    assert old in {row.name for row in scene.ledger.archives()}
+
+
+def test_on_an_unmounted_drive_no_deletion_is_ended(scene: Scene) -> None:
+    """An empty folder in the drive's place ends nothing, and later the deletion goes on."""
+    old, _ = scene.night(50), scene.night(1)
+    decide(scene, old)
+    away = scene.folder.path.with_name("away")
+    scene.folder.path.rename(away)
+    scene.folder.path.mkdir()
+    assert finished(scene) == () and scene.pending() == [old]
+    scene.folder.path.rmdir()
+    away.rename(scene.folder.path)
+    assert finished(scene) == (old,) and not scene.pending()
+
+
+@pytest.mark.parametrize("fields", [{"deleted": NOW}, {"foreign": True}, {"proved": False}])
+def test_only_what_counts_lets_a_deletion_end(scene: Scene, fields: dict[str, object]) -> None:
+    """What somebody brought back, what another machine made, what nobody proved: no successor."""
+    old, _ = scene.night(50), scene.night(1, **fields)
+    decide(scene, old)
+    assert finished(scene) == () and not scene.pending()
+    assert (scene.folder.path / old).exists()
+
+
+def test_a_loss_is_seen_behind_an_adopted_archive(scene: Scene) -> None:
+    """Rows without figures, of other machines or damaged do not hide that rows were lost."""
+    full, empty = ({"notes.db": DatabaseFigures(bytes=1, rows=rows)} for rows in (1000, 10))
+    scene.night(30, figures=Figures(full, {}))
+    scene.night(3, figures=Figures(empty, {}))
+    scene.night(2, bad=True, figures=Figures(full, {}))
+    scene.night(1, foreign=True, proved=False)
+    order = PruneOrder("notes", LAST_TWO, NOW)
+    assert "99%" in shrinkage(order, scene.folder.key, scene.ledger)
+
+
+def decide(scene: Scene, name: str) -> None:
+    """Let a run have decided that the archive goes, and been killed."""
+    (row,) = [one for one in scene.ledger.archives() if one.name == name]
+    scene.ledger.amend(row, deleted=NOW, deleted_why="pruned: x", pending="delete")
+
+
+def finished(scene: Scene) -> tuple[str, ...]:
+    return tuple(finish_deletions("notes", scene.folder, scene.ledger, NOW, Progress()))

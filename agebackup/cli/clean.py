@@ -33,7 +33,8 @@ def command(
 
     Removes temporaries and private copies that no living run knows of. Archives are never removed.
     With --forget the ledger takes note that archives whose file is gone are gone: audit no longer
-    misses them. Without it they are only listed.
+    misses them. Without it they are only listed. A folder that looks like an unmounted drive's is
+    refused (13) without --yes.
     """
     from agebackup.cli import directories
     from agebackup.operations.clean import CleanOrder, clean
@@ -54,6 +55,7 @@ def command(
         (directories.workspace(workspace),),
         now(),
         forget=forget,
+        astray_too=out.settings.yes,
         dry_run=dry_run,
     )
     report = clean(order, ledger, directories.claims())

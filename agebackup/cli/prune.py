@@ -108,7 +108,7 @@ def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport,
     from agebackup.cli.supervising import journal
     from agebackup.cli.wiring import folder_at
     from agebackup.operations.prune import prune
-    from agebackup.operations.removal import finish_deletions
+    from agebackup.operations.removal import FINISHED, finish_deletions
     from agebackup.system.lock import exclusive
 
     assert place.app is not None
@@ -119,6 +119,7 @@ def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport,
         if not out.settings.json:
             out.output.line(name)
 
+    finished: list[str] = []
     lock = exclusive(
         directories.lock_file(app),
         wait_seconds=0,
@@ -126,25 +127,23 @@ def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport,
         progress=out.progress,
     )
     with required_ledger() as ledger, lock:
-        finished = finish_deletions(app, folder, ledger, now(), out.progress)
-        for name in finished:
-            told(name, "an earlier run had decided so")
+        for name in finish_deletions(app, folder, ledger, now(), out.progress):
+            finished.append(name)
+            told(name, FINISHED)
         order = _order(place, policy, folder.key, ledger, out)
-        return prune(order, folder, ledger, out.progress, told), finished
+        return prune(order, folder, ledger, out.progress, told), tuple(finished)
 
 
 def _order(
     place: Place, policy: "Policy", destination: str, ledger: "Ledger | None", out: Console
 ) -> "PruneOrder":
-    from agebackup.model.changes import held_back
-    from agebackup.operations.prune import PruneOrder
+    from agebackup.operations.prune import PruneOrder, shrinkage
 
     assert place.app is not None
-    held = ""
+    order = PruneOrder(place.app, policy, now(), out.settings.yes)
     if ledger is not None and place.profile and place.profile.watch.shrink == "refuse":
-        rows = ledger.archives(place.app, destination=destination)
-        held = held_back(rows[0], rows[1:]) if rows else ""
-    return PruneOrder(place.app, policy, now(), out.settings.yes, held)
+        return replace(order, held_back=shrinkage(order, destination, ledger))
+    return order
 
 
 def _tell(report: "PruneReport", out: Console, *, dry_run: bool) -> None:

@@ -4,7 +4,7 @@ Only a name that is exactly an archive's counts as an archive; everything else i
 with its reason, never selected and never pruned.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -79,7 +79,7 @@ class Inventory:
     taken: datetime
     archives: tuple[Held, ...] = ()
     others: tuple[Other, ...] = ()
-    missing: tuple[ArchiveRecord, ...] = field(default=())
+    missing: tuple[ArchiveRecord, ...] = ()
 
     def of(self, app: str) -> tuple[Held, ...]:
         """Return the archives of `app`, newest first."""
@@ -109,6 +109,23 @@ def record_of(held: Held, destination: str) -> ArchiveRecord:
         return held.record
     unknown = ArchiveRecord.of(held.name, destination)
     return replace(unknown, size=None if held.is_stub else held.entry.size, foreign=True)
+
+
+def leaving(held: Held) -> bool:
+    """Return whether it was decided that `held` goes, and that has not happened yet."""
+    return held.record is not None and held.record.pending == "delete"
+
+
+def returned(held: Held) -> bool:
+    """Return whether `held` was deleted, and somebody brought it back: no rule counts on it."""
+    record = held.record
+    return record is not None and record.deleted is not None and not record.pending
+
+
+def reliable(held: Held) -> bool:
+    """Return whether another archive may go because this one is there."""
+    foreign = held.record is not None and held.record.foreign
+    return grade(held) == "good" and not (foreign or leaving(held) or returned(held))
 
 
 def is_future(time: datetime, now: datetime) -> bool:

@@ -115,6 +115,8 @@ def _complete(adoption: Adoption, size: int | None) -> None:
     row = adoption.record
     if adoption.depth.mine and row.foreign:
         adoption.change(foreign=False)
+    if adoption.depth.mine and row.deleted is not None and not row.pending:
+        adoption.change(deleted=None, deleted_why="")
     if row.size is None:
         adoption.change(size=size)
     elif size is not None and row.size != size:

@@ -19,6 +19,8 @@ from agebackup.ledger import Ledger, LedgerError
 from agebackup.ledger.failures import NO_NUMBER, NO_ROW
 from agebackup.model.devices import differs, telling
 from agebackup.model.records import ArchiveRecord, DestinationRecord, Sequel
+from agebackup.operations.astray import astray
+from agebackup.operations.inventory import take_inventory
 from agebackup.operations.reading import open_archive
 from agebackup.system.progress import Progress
 
@@ -62,7 +64,8 @@ class Bookkeeping:
         """Clear up what runs of `app` that were killed had announced in `folder`.
 
         To be called while no run of `app` is at work. An archive that is there, as large as it was
-        announced, was published; any other never was, and its number is free again.
+        announced or in the cloud alone, was published; any other never was, and its number is free
+        again. In a folder that may not be the known one nothing is settled.
         """
 
         def work(ledger: Ledger) -> None:
@@ -152,11 +155,24 @@ def _left_behind(ledger: Ledger, known: DestinationRecord) -> bool:
 
 def _settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress) -> None:
     there = _is_there(row, progress)
+    if there is False:
+        there = _is_elsewhere(row, ledger, now)
     if there:
         ledger.amend(row, pending="")
         _replaced(ledger, row, now)
     elif there is not None:
         ledger.forget([row])
+
+
+def _is_elsewhere(row: ArchiveRecord, ledger: Ledger, now: datetime) -> bool | None:
+    """Return whether the announced archive is in the cloud alone; None where nobody can tell."""
+    try:
+        inventory = take_inventory(Folder(Path(row.destination)), ledger, now)
+    except (NotFoundError, FailedError):
+        return None
+    if any(str(held.name) == row.file_name and held.is_stub for held in inventory.nameable):
+        return True
+    return None if astray(inventory, ledger) else False
 
 
 def _replaced(ledger: Ledger, record: ArchiveRecord, now: datetime) -> None:

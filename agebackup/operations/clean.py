@@ -9,15 +9,16 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
-from agebackup.errors import FailedError, NotFoundError, printable
+from agebackup.errors import FailedError, NotFoundError, RefusedError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.findings import Finding
 from agebackup.model.inventory import Inventory
+from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
 from agebackup.system.claims import Claims
 from agebackup.system.durable import TEMPORARY_NAME
@@ -29,13 +30,15 @@ GONE = "gone from the folder; taken note of by clean"
 class CleanOrder:
     """What to clean. `workspaces` hold private copies.
 
-    `forget`: rows without a file are marked as deleted, so that audit no longer misses them.
+    `forget`: rows without a file are marked as deleted, so that audit no longer misses them; with
+    `astray_too` even in a folder that looks like an unmounted drive's.
     """
 
     folders: tuple[Folder, ...]
     workspaces: tuple[Path, ...]
     now: datetime
     forget: bool = False
+    astray_too: bool = False
     dry_run: bool = False
 
 
@@ -44,7 +47,7 @@ class CleanReport:
     """What was removed or finished (with `dry_run`: would be), in sentences, and what is left."""
 
     done: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
 
 
 def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanReport:
@@ -52,7 +55,7 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
 
     A private copy is a dead run's where no claim names it, for claims are made first. Temporaries
     in a destination that no claim of this machine names may be another machine's, at work right
-    now, and stay.
+    now, and stay. Raises `RefusedError` where `forget` meets a folder that may be another one.
     """
     done = [f"{printable(str(path))} was left by a dead run." for path in claims.dead()]
     if not order.dry_run:
@@ -67,6 +70,7 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
             continue
         findings += _strays(inventory)
         if order.forget and ledger is not None:
+            _require_known(inventory, ledger, order)
             done += _forgotten(inventory, ledger, order)
         else:
             findings += _rows_without_file(inventory)
@@ -145,6 +149,17 @@ def _rows_without_file(inventory: Inventory) -> Iterator[Finding]:
             record.file_name,
             "The ledger knows this archive, and the folder has it not.",
             "See agebackup audit. If that is as it should be: agebackup clean --forget.",
+        )
+
+
+def _require_known(inventory: Inventory, ledger: Ledger, order: CleanOrder) -> None:
+    """Raise `RefusedError` where what is missing may only be out of sight."""
+    why = astray(inventory, ledger) if inventory.missing else ""
+    if why and not order.astray_too:
+        raise RefusedError(
+            f"{printable(inventory.destination)} may not be the folder that the ledger knows, so "
+            f"nothing in it is taken for gone. {why}",
+            hint="Mount the right drive. If the archives are gone for good, say --yes.",
         )
 
 

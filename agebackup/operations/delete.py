@@ -6,9 +6,9 @@ from datetime import datetime
 from agebackup.destinations.folder import Folder
 from agebackup.errors import RefusedError, shortened
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import Held, grade
+from agebackup.model.inventory import Held, reliable
 from agebackup.operations.inventory import take_inventory
-from agebackup.operations.removal import leaving, remove
+from agebackup.operations.removal import remove
 
 
 def require_deletable(
@@ -38,7 +38,7 @@ def require_deletable(
     if even_last:
         return
     for app in sorted({held.name.app for held in chosen}):
-        good = [held for held in inventory.of(app) if grade(held) == "good" and not leaving(held)]
+        good = [held for held in inventory.of(app) if reliable(held)]
         some = good or list(inventory.of(app))
         if some and all(held.entry.name in names for held in some):
             what = "last good archive" if good else "last archive"

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from agebackup.model.inventory import Held, Inventory, Other, grade
+from agebackup.model.inventory import Held, Inventory, Other, grade, leaving, returned
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Policy
 from agebackup.operations.prune import candidate, covers
-from agebackup.operations.removal import leaving
 
 NO_POLICY = ("no policy",)
 NOT_OURS = ("not this machine's: no rule looks at it",)
@@ -69,7 +68,7 @@ def _uncovered(held: Held, policies: Mapping[str, Policy]) -> tuple[tuple[str, .
     """Return why no policy was asked about `held`, and whether it stays."""
     if leaving(held):
         return LEAVING, False
-    if held.record is not None and held.record.deleted is not None:
+    if returned(held):
         return BACK, True
     return (NOT_OURS if held.name.app in policies else NO_POLICY), True
 

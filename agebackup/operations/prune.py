@@ -12,12 +12,19 @@ from datetime import datetime
 from agebackup.destinations.folder import Folder
 from agebackup.errors import RefusedError, UsageError, shortened
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import Held, grade
+from agebackup.model.changes import held_back
+from agebackup.model.inventory import Held, grade, is_future, leaving, returned
+from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Candidate, Plan, Policy
 from agebackup.operations.inventory import take_inventory
-from agebackup.operations.removal import leaving, remove
+from agebackup.operations.removal import remove
 from agebackup.system.progress import Progress
+
+
+class HeldBackError(RefusedError):
+    """The newest archive holds much less than there was: nothing may go for its sake."""
+
 
 FEW = 3
 """So many archives may always go at once: the default of `max_prune` for small folders."""
@@ -113,6 +120,23 @@ def _decided(
     return report, going
 
 
+def shrinkage(
+    order: PruneOrder, destination: str, ledger: Ledger, newest: ArchiveRecord | None = None
+) -> str:
+    """Return why `guard.shrink` holds back what `order` asks for; "" where nothing was lost.
+
+    `newest` is the archive that was just made; None: the newest that the ledger has figures of.
+    Raises `LedgerError`.
+    """
+    rows = [
+        row
+        for row in ledger.archives(order.app, destination=destination)
+        if row.figures and not (row.bad or row.foreign or is_future(row.time, order.now))
+    ]
+    newest = newest or next(iter(rows), None)
+    return held_back(newest, rows) if newest else ""
+
+
 def candidate(held: Held) -> Candidate:
     """Return the archive as a policy sees it."""
     record = held.record
@@ -143,17 +167,15 @@ def covers(held: Held, policy: Policy) -> bool:
 
     One that was deleted and lies there again was brought back by somebody, who wants it.
     """
-    if leaving(held):
+    if leaving(held) or returned(held):
         return False
     record = held.record
-    if policy.shared:
-        return record is None or record.deleted is None
-    return bool(record and not record.foreign and not record.pending and record.deleted is None)
+    return policy.shared or bool(record and not record.foreign and not record.pending)
 
 
 def _refusal(order: PruneOrder, planned: Plan) -> RefusedError | None:
     if order.held_back:
-        return RefusedError(
+        return HeldBackError(
             f"Nothing of {order.app} is pruned: {order.held_back}",
             hint="Look at the newest archive. If it is as it should be, prune by hand with --yes, "
             'or set guard.shrink = "note".',

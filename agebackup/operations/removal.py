@@ -10,10 +10,14 @@ from datetime import datetime
 from agebackup.destinations.folder import Folder
 from agebackup.errors import FailedError
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import FolderEntry, Held, Inventory, grade, record_of
+from agebackup.model.inventory import Held, Inventory, record_of, reliable
 from agebackup.model.records import ArchiveRecord
+from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
 from agebackup.system.progress import Progress
+
+FINISHED = "an earlier run had decided so"
+"""Why an archive goes whose deletion was cut short, for the log."""
 
 
 def remove(held: Held, folder: Folder, ledger: Ledger, now: datetime, why: str) -> None:
@@ -37,50 +41,48 @@ def remove(held: Held, folder: Folder, ledger: Ledger, now: datetime, why: str) 
 
 def finish_deletions(
     app: str, folder: Folder, ledger: Ledger, now: datetime, progress: Progress
-) -> tuple[str, ...]:
-    """End the deletions of `app` in `folder` that were cut short; return the names that went.
+) -> Iterator[str]:
+    """End the deletions of `app` in `folder` that were cut short; yield the name of each that went.
 
-    To be called while no run of `app` is at work. A file that is not the one which was to go stays,
-    as do one that was marked as kept since and one that is the last good archive by now: the
-    decision is then taken back. Raises what `take_inventory`, `Folder.remove` and the ledger raise.
+    To be called while no run of `app` is at work. A file stays that is not the one which was to go,
+    that was marked as kept since, whose content is in the cloud by now, or that became the last
+    good archive: the decision is then taken back. In a folder that may not be the known one, what
+    is absent stays undecided. Where a file cannot be removed, the others still go, and then what
+    `Folder.remove` said is raised; also raises what `take_inventory` and the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
     unfinished = [row for row in rows if row.pending == "delete"]
     if not unfinished:
-        return ()
+        return
     inventory = take_inventory(folder, ledger, now)
-    return tuple(_finished(unfinished, inventory, folder, ledger, progress))
-
-
-def _finished(
-    unfinished: list[ArchiveRecord],
-    inventory: Inventory,
-    folder: Folder,
-    ledger: Ledger,
-    progress: Progress,
-) -> Iterator[str]:
-    entries = {held.entry.name: held.entry for held in inventory.archives}
-    entries |= {other.entry.name: other.entry for other in inventory.others}
+    failures = []
     for row in unfinished:
         progress.stop.check()
-        entry = entries.get(row.file_name)
-        if entry is None:
-            ledger.amend(row, pending="")
-            yield row.name
-        elif _may_go(row, entry, inventory):
-            folder.remove(entry)
-            ledger.amend(row, pending="")
-            yield row.name
-        else:
-            ledger.amend(row, deleted=None, deleted_why="", pending="")
+        try:
+            if _finish(row, inventory, folder, ledger):
+                yield row.name
+        except FailedError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
-def _may_go(row: ArchiveRecord, entry: FolderEntry, inventory: Inventory) -> bool:
-    same = entry.regular and row.size in (None, entry.size) and not row.kept
-    others = (one for one in inventory.of(row.app) if one.entry.name != entry.name)
-    return same and any(grade(one) == "good" and not leaving(one) for one in others)
+def _finish(row: ArchiveRecord, inventory: Inventory, folder: Folder, ledger: Ledger) -> bool:
+    """End the deletion of `row` or take it back; return whether the archive is gone."""
+    held = next((one for one in inventory.nameable if str(one.name) == row.name), None)
+    if held is None:
+        if astray(inventory, ledger):
+            return False
+    elif _may_go(row, held, inventory):
+        folder.remove(held.entry)
+    else:
+        ledger.amend(row, deleted=None, deleted_why="", pending="")
+        return False
+    ledger.amend(row, pending="")
+    return True
 
 
-def leaving(held: Held) -> bool:
-    """Return whether it was decided that `held` goes, and that has not happened yet."""
-    return held.record is not None and held.record.pending == "delete"
+def _may_go(row: ArchiveRecord, held: Held, inventory: Inventory) -> bool:
+    same = held in inventory.archives and row.size in (None, held.entry.size) and not row.kept
+    others = (one for one in inventory.of(row.app) if one.name != held.name)
+    return same and any(map(reliable, others))

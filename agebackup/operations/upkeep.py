@@ -4,17 +4,16 @@ Whatever goes wrong here, unforeseen things included, is a warning: the archive 
 """
 
 import os
+from dataclasses import replace
 
 from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable
-from agebackup.ledger import Ledger
-from agebackup.model.changes import held_back
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
 from agebackup.operations.order import Site
-from agebackup.operations.prune import PruneOrder, prune
+from agebackup.operations.prune import HeldBackError, PruneOrder, prune, shrinkage
 from agebackup.operations.record import Recording
-from agebackup.operations.removal import finish_deletions
+from agebackup.operations.removal import FINISHED, finish_deletions
 
 
 def before_create(app: str, site: Site, record: Recording) -> None:
@@ -23,14 +22,12 @@ def before_create(app: str, site: Site, record: Recording) -> None:
     if ledger is None or folder.file_name or folder.absent:
         return
     try:
-        names = finish_deletions(app, folder, ledger, record.post.clock(), record.progress)
+        for name in finish_deletions(app, folder, ledger, record.post.clock(), record.progress):
+            record.note("pruned", archive=name, message=FINISHED)
     except StoppedError:
         raise
     except Exception as error:
         record.warn(f"An earlier deletion is still not finished: {_reason(error)}")
-        return
-    for name in names:
-        record.note("pruned", archive=name, message="an earlier run had decided so")
 
 
 def prune_after(profile: Profile, site: Site, report: CreateReport, record: Recording) -> Pruning:
@@ -54,12 +51,14 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
 
     status, message = "done", ""
     try:
-        held = _held_back(profile, report, ledger)
-        order = PruneOrder(profile.name, policy, record.post.clock(), held_back=held)
+        order = PruneOrder(profile.name, policy, record.post.clock())
+        if profile.watch.shrink == "refuse":
+            order = replace(order, held_back=shrinkage(order, folder.key, ledger, report.record))
         prune(order, folder, ledger, record.progress, told)
+    except HeldBackError as error:
+        status, message = "held", f"{error.message} {error.hint}"
     except RefusedError as error:
-        status = "held" if held else "refused"
-        message = f"{error.message} {error.hint}"
+        status, message = "refused", f"{error.message} {error.hint}"
     except StoppedError:
         status, message = "failed", "Pruning was cut short; the next run goes on with it."
     except Exception as error:
@@ -67,13 +66,6 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
     if message:
         record.warn(message)
     return Pruning(status, tuple(gone), message)
-
-
-def _held_back(profile: Profile, report: CreateReport, ledger: Ledger) -> str:
-    if profile.watch.shrink != "refuse":
-        return ""
-    rows = ledger.archives(profile.name, destination=report.destination)
-    return held_back(report.record, rows)
 
 
 def _reason(error: Exception) -> str:

@@ -82,7 +82,8 @@ def places(app: str | None, to: str | None, console: Console) -> tuple[Place, ..
         for name, profile in profiles.items()
         if profile.destination is not None and app in (None, name)
     ]
-    found += _from_ledger(app, {place.app for place in found}, console)
+    if app is None or not found:
+        found += _from_ledger(app, {place.app for place in found}, console)
     if not found:
         whose = f"of {printable(app)} " if app else ""
         raise NotFoundError(

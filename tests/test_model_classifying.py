@@ -141,6 +141,10 @@ def test_what_can_be_named_is_an_archive_by_its_name(entries: list[FolderEntry])
         f"{STEM}.tar-DESKTOP-AB12.age",
         f"{STEM} - Copy.tar.age",
         f"{STEM} copy.tar.age",
+        f"{STEM} - Kopie (2).tar.age",
+        f"{STEM} [conflicted].tar.age",
+        f"{STEM}.tar (SFConflict anna@home 2026-11-20-02-15-01).age",
+        f"{STEM}.tar.Conflict.age",
     ],
 )
 def test_conflict_copies_are_known_as_such(name: str) -> None:

@@ -20,12 +20,12 @@ _ENDINGS = (".tar.age", ".tar.zst.age")
 _ADDED = re.compile(
     r"""
     [ ._-]*(?:
-        \(.*(?:conflict|copy|copie|kopie|copia|\d).*\)   # Dropbox, browsers: (1), (a ... copy)
-      | \d{1,3}                                         # iCloud: a blank and a number
-      | sync-conflict-.*                                # Syncthing
-      | (?:conflict|copy).*                             # Nextcloud, file managers
+        [(\[].*(?:conflict|copy|copie|kopie|copia|\d).*[)\]]  # Dropbox, browsers: (1)
+      | \d{1,3}                                               # iCloud: a blank and a number
+      | sync-conflict-.*                                      # Syncthing
+      | (?:conflict|copy|copie|kopie|copia).*                 # Nextcloud, file managers
     )
-    | -[A-Za-z0-9][A-Za-z0-9-]{0,62}                    # OneDrive: the machine's name
+    | -[A-Za-z0-9][A-Za-z0-9-]{0,62}                          # OneDrive: the machine's name
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )

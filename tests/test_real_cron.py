@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ set -eu
 mount -t tmpfs -o mode=1730,gid=$(stat -c %g /var/spool/cron/crontabs) cron /var/spool/cron/crontabs
 mount -t tmpfs cron /run
 mount -t tmpfs cron /etc/cron.d
+mount -t tmpfs cron /dev/shm
 mount --bind /dev/null /etc/crontab
 install -m 600 mine "/var/spool/cron/crontabs/$(id -un)"
 "$@" schedule install notes --no-run --kind cron --every "$(date -d "@$MINUTE" +%H:%M)"
 crontab -l >installed
-# cron alone begins 10 s before the minute, enough for a busy machine to start it; its jobs are handed none of its own variables
+# cron alone begins 10 s before the minute, enough for a busy machine to start it: its jobs are
+# handed none of its own variables. faketime names things in /dev/shm by its process id
 faketime -f "+$((MINUTE - 10 - $(date +%s)))s" /usr/sbin/cron -f &
 read -r fired
 "$@" schedule run-now notes
@@ -71,5 +74,7 @@ def until_archived(out: Path, process: "subprocess.Popen[str]") -> None:
     report = out.parent.parent / "home" / "state" / "agebackup" / "apps" / "notes.last-run.json"
     begun = time.monotonic()
     while not report.exists():
-        assert process.poll() is None, process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            raise AssertionError(process.communicate())
         assert time.monotonic() - begun < PATIENCE, "cron started nothing"

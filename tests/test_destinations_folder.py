@@ -24,10 +24,12 @@ def test_a_directory_names_its_archives(tmp_path: Path) -> None:
     assert folder.published_name("a.tar.age") == "a.tar.age"
 
 
-def test_a_directory_called_like_an_archive_is_a_directory(tmp_path: Path) -> None:
-    """An existing directory is a directory, whatever its name ends in."""
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_directory_called_like_an_archive_is_refused(tmp_path: Path, overwrite: bool) -> None:
+    """What ends in .age is a file's name; a directory of that name is never replaced nor used."""
     (tmp_path / "x.age").mkdir()
-    assert opened(tmp_path / "x.age") == Folder(tmp_path / "x.age")
+    with pytest.raises(RefusedError, match="is a directory"):
+        opened(tmp_path / "x.age", overwrite=overwrite)
 
 
 def test_an_absent_directory_is_not_made_by_itself(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from agebackup.cli.settings import current, global_options
 from agebackup.cli.timers import timers
 from agebackup.errors import STALE, printable
 from agebackup.model.durations import span_text
+from agebackup.model.names import folder_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +71,7 @@ def _watched(
         path = Path(os.path.abspath(place.to))
         yield Watched(
             place.app,
-            path.parent if path.suffix == ".age" else path,
+            folder_of(path),
             directories.lock_file(place.app),
             place.profile.watch if place.profile else None,
             timer.seconds if timer and place.app in installed else None,

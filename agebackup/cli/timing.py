@@ -12,6 +12,7 @@ from agebackup.cli.console import Console
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
 from agebackup.errors import RefusedError, UsageError
 from agebackup.model.calendar import Every
+from agebackup.model.names import folder_of
 from agebackup.model.profile import Profile
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
     for profile in profiles:
         destination = profile.destination
         assert destination is not None
-        found.append(destination.parent if destination.suffix == ".age" else destination)
+        found.append(folder_of(destination))
         found += [profile.root] if profile.root else []
         found += [entry.path if entry.pattern else entry.path.parent for entry in profile.databases]
     return tuple(dict.fromkeys(found))

@@ -9,6 +9,7 @@ from pathlib import Path
 from agebackup.config.resolving import resolve
 from agebackup.errors import AgebackupError, printable
 from agebackup.model.command import Command
+from agebackup.model.names import folder_of
 from agebackup.model.profile import Finding, Profile, Resolution
 from agebackup.model.source import Source
 
@@ -78,7 +79,7 @@ def _destination(profile: Profile) -> Iterator[Finding]:
     if path is None:
         yield Finding("destination", "none is declared", "create then needs --to.", fatal=False)
         return
-    directory = path.parent if path.suffix == ".age" and not path.is_dir() else path
+    directory = folder_of(path)
     findings = list(_looked_at("destination", directory, DIRECTORY))
     if not findings and not os.access(directory, os.W_OK | os.X_OK):
         findings = [Finding("destination", f"{_shown(directory)}: this user may not write there")]

@@ -14,7 +14,7 @@ from pathlib import Path
 from agebackup.destinations.listing import open_entry, read_entries, remove_entry
 from agebackup.errors import FailedError, NotFoundError, RefusedError
 from agebackup.model.inventory import FolderEntry
-from agebackup.model.names import printable
+from agebackup.model.names import folder_of, printable
 from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
 from agebackup.system.claims import Claims
 from agebackup.system.durable import Draft, publication, write_durably
@@ -88,9 +88,7 @@ def listed_folder(to: str) -> Folder:
 
     Whether it is there shows when it is read.
     """
-    path = Path(os.path.abspath(to))
-    free_name = to.endswith(".age") and not path.is_dir()
-    return Folder(path.parent if free_name else path)
+    return Folder(folder_of(Path(os.path.abspath(to))))
 
 
 def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
@@ -102,12 +100,18 @@ def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
     itself, never followed: whoever may write to the folder could have put it there.
     """
     path = Path(os.path.abspath(to))
-    free_name = to.endswith(".age") and not path.is_dir()
-    directory = path.parent if free_name else path
+    directory = folder_of(path)
     there = _is_directory(directory, or_made=make)
-    if free_name and there and not overwrite:
+    if directory == path:
+        return Folder(directory, absent=not there)
+    if path.is_dir() and not path.is_symlink():
+        raise RefusedError(
+            f"The destination {printable(str(path))} is a directory, but named like an archive.",
+            hint="Give the directory a name that does not end in .age.",
+        )
+    if there and not overwrite:
         _require_age_file(path)
-    return Folder(directory, path.name if free_name else None, absent=not there)
+    return Folder(directory, path.name, absent=not there)
 
 
 def _is_directory(directory: Path, *, or_made: bool) -> bool:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agebackup.errors import UsageError
 from agebackup.errors import printable as printable
@@ -125,3 +126,11 @@ def named_digest(relative: str, length: int) -> str | None:
             break
         joined = directory.lower() + joined
     return joined if len(joined) == length and not joined.strip(digits) else None
+
+
+def folder_of(destination: Path) -> Path:
+    """Return the folder of the archives that go to `destination`: a FILE.age's parent, or itself.
+
+    Whether it names a file is told by the ending alone: a look might wait for a dead mount.
+    """
+    return destination.parent if destination.name.endswith(".age") else destination

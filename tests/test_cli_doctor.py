@@ -264,25 +264,31 @@ def test_a_place_that_answers_is_not_called_stuck(tmp_path: Path) -> None:
 
 
 STUCK = """
+from dataclasses import replace
+from agebackup.model.profile import Profile, TreeEntry
 from agebackup.operations.doctor import answering
+from agebackup.operations.reachable import require_answers
 dead, well = here / "dead", here / "well"
 dead.mkdir()
 alive, stuck = answering([dead, well], Progress(), what="source", seconds=1)
 assert alive == {well}, alive
 (one,) = stuck
 print(one.code, one.subject == str(dead), one.fact)
+profile = Profile("notes", here, destination=well, attachments=(TreeEntry("", dead),))
+require_answers(replace(profile, attachments=()), Progress(), seconds=20)
+told(lambda: require_answers(profile, Progress(), seconds=1))
 """
 
 
 @pytest.mark.linux
 def test_a_place_that_never_answers_is_named(tmp_path: Path) -> None:
-    """A dead mount under a source or destination is a finding after some seconds, and no hang."""
+    """A dead mount under a source or destination is told after some seconds, and is no hang."""
     hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path / "dead")]
     hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
     done = run(STUCK, tmp_path, under=tuple(hang))
-    assert done.stdout.splitlines()[0] == (
-        "source-stuck True It did not answer within 1 seconds."
-    ), done
+    found, refused = done.stdout.splitlines()
+    assert found == "source-stuck True It did not answer within 1 seconds.", done
+    assert refused.startswith("NotFoundError") and "dead did not answer" in refused, done
 
 
 @pytest.mark.linux

@@ -92,6 +92,7 @@ class _Visit:
         from agebackup.cli.config import checked
         from agebackup.model.findings import Finding
         from agebackup.operations.doctor import answering
+        from agebackup.operations.reachable import source_places
 
         config = known_config(self.out)
         if config is None:
@@ -108,7 +109,7 @@ class _Visit:
         alive, stuck = answering(declared, self.out.progress)
         yield from stuck
         self.stuck = frozenset(declared) - alive
-        sources = {one.name: _source_paths(one) for one in profiles}
+        sources = {one.name: source_places(one) for one in profiles}
         asked = [path for paths in sources.values() for path in paths]
         alive, stuck = answering(asked, self.out.progress, what="source")
         yield from stuck
@@ -247,13 +248,6 @@ class _Visit:
         from agebackup.operations.doctor import of_leftovers
 
         return of_leftovers(directories.claims(), fix=self.fix)
-
-
-def _source_paths(profile: "Profile") -> tuple[Path, ...]:
-    """Return the directories that are looked at for what `profile` declares."""
-    trees = (*(one.path for one in profile.attachments), *profile.config, *profile.tokens)
-    files = (*(one.path for one in profile.databases), *profile.recipients_files)
-    return (*trees, *(path.parent for path in files))
 
 
 def _guarded(step: "Callable[[], Iterable[Finding]]") -> "Iterator[Finding]":

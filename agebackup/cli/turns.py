@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agebackup.ledger import Ledger
     from agebackup.model.due import Verdict
     from agebackup.model.profile import Profile
+    from agebackup.operations.order import Site
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Supervision
     from agebackup.system.clock import Deadline
@@ -116,6 +117,7 @@ class Turn:
         from agebackup.cli.supervising import charge
         from agebackup.cli.wiring import Job
         from agebackup.model.due import waits
+        from agebackup.operations.reachable import require_answers
         from agebackup.operations.supervision import Supervision
 
         call = self._call
@@ -124,8 +126,14 @@ class Turn:
         def needed(ledger: "Ledger | None") -> bool:
             return call.due_anyway or self._verdict(replace(post, ledger=ledger)).due
 
-        asked = replace(charge(job), needed=needed, waits=waits(self._profile.watch))
-        return Supervision(asked, post, call.to.progress)
+        asked = charge(job)
+
+        def site() -> "Site":
+            require_answers(self._profile, call.to.progress)
+            return asked.site()
+
+        asked_so = replace(asked, site=site, needed=needed, waits=waits(self._profile.watch))
+        return Supervision(asked_so, post, call.to.progress)
 
     def _tried(self, run: "Supervision") -> Told | None:
         from agebackup.cli.create import created_fields, tell_created

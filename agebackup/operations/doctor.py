@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Container, Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from agebackup.model.checkup import of_clock, of_size, of_space
 from agebackup.model.findings import Finding
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.source import Source
+from agebackup.operations.reachable import asked
 from agebackup.system.claims import Claims
 from agebackup.system.mounts import kind_of
 from agebackup.system.probing import within
@@ -45,7 +45,7 @@ def answering(
     the paths are for is the beginning of the findings' code. To be called from the main thread.
     """
     listed = tuple(dict.fromkeys(paths))
-    answers = within(seconds, [partial(_asked, path) for path in listed], progress)
+    answers = within(seconds, [partial(asked, path) for path in listed], progress)
     answered = dict(zip(listed, answers, strict=True))
     stuck = tuple(
         Finding(
@@ -59,13 +59,6 @@ def answering(
         if answer is None
     )
     return frozenset(path for path, answer in answered.items() if answer is not None), stuck
-
-
-def _asked(path: Path) -> dict[str, object]:
-    with suppress(OSError):
-        os.stat(path)
-        os.statvfs(path)
-    return {}
 
 
 def of_destination(

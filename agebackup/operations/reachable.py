@@ -1,0 +1,53 @@
+"""Require that the places of an app answer at all, before a run depends on them.
+
+A dead network mount hangs whoever looks at it, often beyond any signal. One such app must keep no
+other from its backup, night after night.
+"""
+
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from agebackup.errors import NotFoundError, printable
+from agebackup.model.profile import Profile
+from agebackup.system.probing import within
+from agebackup.system.progress import Progress
+
+PATIENCE = 30.0
+"""Seconds for a first answer: a disk that sleeps needs about ten."""
+
+
+def require_answers(profile: Profile, progress: Progress, *, seconds: float = PATIENCE) -> None:
+    """Raise `NotFoundError` if the destination or a source of `profile` hangs for `seconds`.
+
+    What is absent answers too. To be called from the main thread; may raise `StoppedError`.
+    """
+    paths = tuple(dict.fromkeys(_places(profile)))
+    answers = within(seconds, [partial(asked, path) for path in paths], progress)
+    for path, answer in zip(paths, answers, strict=True):
+        if answer is None:
+            raise NotFoundError(
+                f"{printable(str(path))} did not answer within {seconds:g} seconds.",
+                hint="See to the drive or the network share; umount -l takes a dead mount away.",
+            )
+
+
+def asked(path: Path) -> dict[str, object]:
+    """Look at `path` as whoever uses it will; what that says does not matter."""
+    with suppress(OSError):
+        os.stat(path)
+        os.statvfs(path)
+    return {}
+
+
+def source_places(profile: Profile) -> tuple[Path, ...]:
+    """Return the directories that are looked at for what `profile` declares."""
+    trees = (*(one.path for one in profile.attachments), *profile.config, *profile.tokens)
+    files = (*(one.path for one in profile.databases), *profile.recipients_files)
+    return (*trees, *(path.parent for path in files))
+
+
+def _places(profile: Profile) -> tuple[Path, ...]:
+    destination = () if profile.destination is None else (profile.destination,)
+    return (*destination, *source_places(profile))

@@ -8,10 +8,9 @@ from pathlib import Path
 from agebackup.errors import AgebackupError, FailedError, NotFoundError
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.names import printable
+from agebackup.system.eviction import is_dataless
 from agebackup.system.syncing import explained, sync_directory
 
-_DATALESS = 0x40000000
-"""SF_DATALESS of macOS's <sys/stat.h>: the content is only in the cloud."""
 _BLOCK = 4096
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -56,9 +55,8 @@ def _evicted(status: os.stat_result, *, tells_blocks: bool) -> bool:
     Without blocks is what cloud clients leave; but some file systems tell blocks of no file, and
     some hold a small file's content elsewhere.
     """
-    if getattr(status, "st_flags", 0) & _DATALESS:
-        return True
-    return tells_blocks and status.st_size >= _BLOCK and not status.st_blocks
+    holds_none = tells_blocks and status.st_size >= _BLOCK and not status.st_blocks
+    return holds_none or is_dataless(status)
 
 
 def open_entry(directory: Path, entry: FolderEntry) -> int:

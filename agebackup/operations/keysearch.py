@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.model.findings import Finding
+from agebackup.system.eviction import is_evicted
 from agebackup.system.progress import Stop
 
 ENTRIES = 5_000
@@ -96,20 +97,20 @@ def _small_files(place: Place, stop: Stop) -> Iterator[Path]:
 
 
 def _is_small(path: Path) -> bool:
-    """Return whether `path` is a regular file of a key's size that is really there."""
+    """Return whether `path` is a regular file of a key's size."""
     try:
         status = path.lstat()
     except OSError:
         return False
-    evicted = status.st_size and not status.st_blocks
-    return stat.S_ISREG(status.st_mode) and 0 < status.st_size <= _SMALL and not evicted
+    return stat.S_ISREG(status.st_mode) and 0 < status.st_size <= _SMALL
 
 
 def _is_key(path: Path, *, ssh: bool) -> bool:
     try:
         descriptor = os.open(path, _READ)
         try:
-            content = os.read(descriptor, _SMALL)
+            away = is_evicted(descriptor, os.fstat(descriptor))
+            content = b"" if away else os.read(descriptor, _SMALL)
         finally:
             os.close(descriptor)
     except OSError:

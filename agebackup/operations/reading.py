@@ -1,6 +1,5 @@
 """Read an archive or an extracted bag with every check, trusting nothing in it."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,10 +16,8 @@ from agebackup.model.ustar import RECORD
 from agebackup.snapshot.bag import BagContents, Receiver, read_bag
 from agebackup.snapshot.keys import Identities
 from agebackup.snapshot.sealed import opening, quick_check
+from agebackup.system.eviction import is_evicted
 from agebackup.system.progress import Progress
-
-_DATALESS = 0x40000000
-"""SF_DATALESS of macOS's stat(2): reading it would fetch it from the cloud."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def open_archive(path: Path) -> Iterator[int]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise VerificationError(f"{shown} is not a regular file, so it is no archive.")
-        if _is_evicted(descriptor, status):
+        if is_evicted(descriptor, status):
             raise NotFoundError(
                 f"{shown} is not on this machine: only its name is, its content is in the cloud.",
                 hint="Let the cloud client download it, then try again.",
@@ -61,23 +58,6 @@ def open_archive(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _is_evicted(descriptor: int, status: os.stat_result) -> bool:
-    """Return whether a cloud client took the content away and left the name and the size.
-
-    Some file systems report no blocks for any file: the whole file must be a hole as well.
-    """
-    if getattr(status, "st_flags", 0) & _DATALESS:
-        return True
-    if not status.st_size or status.st_blocks:
-        return False
-    try:
-        os.lseek(descriptor, 0, os.SEEK_DATA)
-    except OSError as error:
-        return error.errno == errno.ENXIO  # lseek(2): there is no data up to the end
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return False
 
 
 def _absent_hint(path: Path) -> str:

@@ -174,22 +174,34 @@ def covers(held: Held, policy: Policy) -> bool:
 
 
 def _refusal(order: PruneOrder, planned: Plan) -> RefusedError | None:
+    """Return why nothing may go, None for no reason.
+
+    Half of the good ones is counted apart from half of all: with `shared`, anybody who can write to
+    the folder can put any number of others there, to be kept.
+    """
     if order.held_back:
         return HeldBackError(
             f"Nothing of {order.app} is pruned: {order.held_back}",
             hint="Look at the newest archive. If it is as it should be, prune by hand with --yes, "
             'or set guard.shrink = "note".',
         )
-    going, limit = len(planned.pruned), order.policy.max_prune
-    if limit is None:
-        limit = max(FEW, (len(planned.kept) + going) // 2)
-    if going <= limit:
-        return None
+    for grades, what in ((("good",), "good archives"), (("good", "unproved"), "archives")):
+        going = [one.candidate for one in planned.pruned if one.candidate.grade in grades]
+        kept = sum(one.candidate.grade in grades for one in planned.kept)
+        limit = order.policy.max_prune
+        if limit is None:
+            limit = max(FEW, (kept + len(going)) // 2)
+        if len(going) > limit:
+            return _too_many(order, [str(one.name) for one in going], what, limit)
+    return None
+
+
+def _too_many(order: PruneOrder, names: list[str], what: str, limit: int) -> RefusedError:
     return RefusedError(
-        f"{going:,} archives of {order.app} would be pruned at once, more than {limit:,}: "
+        f"{len(names):,} {what} of {order.app} would be pruned at once, more than {limit:,}: "
         "nothing was.",
         hint=f"See agebackup prune {order.app} --dry-run; if that is right, prune with --yes.",
-        details=shortened([str(one.candidate.name) for one in planned.pruned]),
+        details=shortened(names),
     )
 
 

@@ -296,3 +296,78 @@ def test_a_rebuilt_ledger_makes_no_alarm_of_recipients(
     words = ("--db", app.ledger, "--app", "notes", "--to", folder, "-r", keys.recipient)
     assert world.run("create", *words).code == 0
     assert codes(world) == (0, {})
+
+
+# prune
+
+
+CONFIG = """[apps.notes]
+recipients = ["{recipient}"]
+destination = "{folder}"
+[apps.notes.databases]
+ledger = "{database}"
+[apps.notes.retention]
+keep_last = 1
+keep_yearly = -1
+shared = {shared}
+"""
+
+
+def configured(world: World, folder: Path, keys: Keys, *, shared: bool) -> None:
+    """Declare the app, with a policy that keeps one archive and one of each year."""
+    database = sample_app.SampleApp.at(world.directory / "app").ledger
+    world.config.parent.mkdir(parents=True, exist_ok=True)
+    world.config.write_text(
+        CONFIG.format(
+            recipient=keys.recipient,
+            folder=folder,
+            database=database,
+            shared=str(shared).lower(),
+        )
+    )
+
+
+def test_a_flood_of_newer_names_evicts_nothing(world: World, folder: Path, keys: Keys) -> None:
+    """A hundred archives that the ledger does not know take no place in any rule."""
+    configured(world, folder, keys, shared=False)
+    kept = archives(folder)
+    for number in range(100):
+        planted(folder, b"x" * 400, ahead=timedelta(seconds=number))
+    outcome = world.run("prune", "notes", "--keep-last", "3")
+    assert outcome.code == 0 and all(path.exists() for path in kept), outcome.err
+
+
+def test_names_of_others_do_not_raise_what_may_go_at_once(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """Where machines share a folder, archives that are kept for each year do not make half of the
+    good ones more than it is."""
+    configured(world, folder, keys, shared=True)
+    database = sample_app.SampleApp.at(world.directory / "app").ledger
+    words = ("--db", database, "--app", "notes", "--to", folder, "-r", keys.recipient)
+    for _ in range(3):
+        assert world.run("create", *words).code == 0
+    good = archives(folder)
+    for year in range(1970, 2020):
+        (folder / f"notes-{year}0101T000000Z-deadbeef.tar.age").write_bytes(b"x" * 400)
+    outcome = world.run("prune", "notes")
+    assert outcome.code == 13 and "good archives" in outcome.err
+    assert all(path.exists() for path in good)
+
+
+# The state directory
+
+
+@pytest.mark.parametrize("name", ["schedule.json", "log/agebackup.log.1", "wanted/notes"])
+def test_a_pipe_among_its_own_files_holds_nobody_up(
+    world: World, folder: Path, keys: Keys, name: str
+) -> None:
+    """Whoever may write to the state directory, too, does not make a command wait for ever."""
+    configured(world, folder, keys, shared=False)
+    pipe = world.state / name
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    for words in (("status",), ("log",), ("doctor",), ("run",)):
+        outcome = world.run(*words, seconds=30)
+        assert outcome.code in (0, 1, 4, 5, 10) and "defect" not in outcome.err, outcome.err

@@ -10,8 +10,11 @@ from typing import Any
 from agebackup.errors import printable
 from agebackup.model.lastrun import stamp
 from agebackup.model.redaction import redacted
-from agebackup.system.rotation import append, generations
+from agebackup.system.regular import content
+from agebackup.system.rotation import LIMIT_BYTES, append, generations
 
+LONGEST_FILE = 8 * LIMIT_BYTES
+"""Bytes of one older file of the log that are read; none is larger unless somebody made it so."""
 LONGEST = 4_000
 """Characters of one text in the log; what is longer is cut."""
 
@@ -30,8 +33,8 @@ class Journal:
         """
         if self.file is None:
             return ""
-        content = {"time": stamp(self.clock()), "event": name, "app": app, **_plain(fields)}
-        line = json.dumps(content).encode() + b"\n"
+        event = {"time": stamp(self.clock()), "event": name, "app": app, **_plain(fields)}
+        line = json.dumps(event).encode() + b"\n"
         try:
             append(self.file, line)
         except OSError as error:
@@ -55,11 +58,11 @@ def events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """Yield the events that `lines` of a log hold; what is none, or was cut off, is left out."""
     for line in lines:
         try:
-            content = json.loads(line)
+            event = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(content, dict) and "event" in content:
-            yield content
+        if isinstance(event, dict) and "event" in event:
+            yield event
 
 
 def old_lines(file: Path) -> Iterator[bytes]:
@@ -67,6 +70,6 @@ def old_lines(file: Path) -> Iterator[bytes]:
     for generation in generations(file):
         if generation != file:
             try:
-                yield from generation.read_bytes().splitlines()
+                yield from content(generation, LONGEST_FILE).splitlines()
             except FileNotFoundError:
                 continue

@@ -13,7 +13,9 @@ from agebackup.model.names import require_app
 from agebackup.scheduling.job import KINDS
 from agebackup.system.claims import Claims
 from agebackup.system.durable import write_durably
+from agebackup.system.regular import content
 
+_LONGEST = 1 << 20
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -39,7 +41,7 @@ def installed(file: Path) -> Mapping[str, Installed]:
     Raises `FailedError` where the file cannot be read or understood.
     """
     try:
-        raw = json.loads(file.read_bytes())["timers"]
+        raw = json.loads(content(file, _LONGEST))["timers"]
         return {app: _understood(app, one) for app, one in raw.items()}
     except FileNotFoundError:
         return {}
@@ -62,7 +64,7 @@ def _understood(app: str, raw: Mapping[str, Any]) -> Installed:
 
 def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> None:
     """Write `timers` to `file`, durably, in place of what it said."""
-    content = {
+    listed = {
         app: {
             "every": one.every.text,
             "kind": one.kind,
@@ -71,5 +73,5 @@ def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> Non
         }
         for app, one in timers.items()
     }
-    text = json.dumps({"schema": "agebackup/timers/v1", "timers": content}, indent=1) + "\n"
+    text = json.dumps({"schema": "agebackup/timers/v1", "timers": listed}, indent=1) + "\n"
     write_durably(file, text.encode(), claims, replace=True)

@@ -355,6 +355,32 @@ def test_names_of_others_do_not_raise_what_may_go_at_once(
     assert all(path.exists() for path in good)
 
 
+# status
+
+
+@pytest.mark.linux
+def test_a_hole_of_another_size_is_no_evicted_archive(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """The newest, cut short without content, is not passed over as being in the cloud."""
+    for path in archives(folder):
+        hollowed(path, 1 << 20)
+    outcome = world.run("status", "notes", "--max-age", "1d")
+    assert outcome.code == 5 and "newest-cut" in outcome.out
+
+
+def test_a_planted_name_is_no_proof_that_backups_are_made(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """What the ledger does not know is not fresh, and hides nothing that is gone."""
+    configured(world, folder, keys, shared=False)
+    for path in archives(folder):
+        path.unlink()
+    planted(folder, b"x" * 400, ahead=timedelta(0))
+    outcome = world.run("status", "notes")
+    assert outcome.code == 5 and "newest-gone" in outcome.out
+
+
 # The state directory
 
 

@@ -81,7 +81,7 @@ def _watched(
 
 
 def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
-    parts = [f"{one.app}: {_WORDS[one.state]}"]
+    parts = [f"{printable(one.app)}: {_WORDS[one.state]}"]
     if one.newest is not None:
         age = span_text(moment - one.newest.time)
         age = f"{age} ago" if one.newest.time <= moment else f"{age} ahead of the clock"

@@ -84,9 +84,10 @@ def judge(facts: Facts, now: datetime) -> AppStatus:
     """Return how `facts` look at the moment `now`.
 
     The newest archive is the newest that is not from the future. From the moment when none is, the
-    later, the staler.
+    later, the staler. Beside archives that this machine made another one's do not count.
     """
     sound = [one for one in facts.archives if not one.bad]
+    sound = [one for one in sound if not one.foreign] or sound
     past = (one for one in sound if not is_future(one.time, now))
     newest = next(past, sound[0] if sound else None)
     made = newest.time if newest else None
@@ -277,15 +278,15 @@ def _place(facts: Facts, newest: ArchiveRecord | None) -> Iterator[Finding]:
 
 def _whole(newest: ArchiveRecord, look: Look) -> Iterator[Finding]:
     name, size = newest.file_name, look.sizes.get(newest.file_name)
-    if name in look.evicted:
+    if size is not None and newest.size not in (None, size):
+        fact = f"The newest archive {name} has {size:,} bytes instead of {newest.size:,}."
+        yield Finding("error", "newest-cut", name, fact, "See agebackup audit; make another one.")
+    elif name in look.evicted:
         fact = f"The content of the newest archive {name} is only in the cloud."
         yield Finding("note", "newest-evicted", name, fact, "Keep the folder on this machine.")
     elif size is None:
         fact = f"The newest archive {name} is not in its folder."
         yield Finding("error", "newest-gone", name, fact, "See agebackup audit; make another one.")
-    elif newest.size is not None and size != newest.size:
-        fact = f"The newest archive {name} has {size:,} bytes instead of {newest.size:,}."
-        yield Finding("error", "newest-cut", name, fact, "See agebackup audit; make another one.")
 
 
 def _contents(facts: Facts) -> Iterator[Finding]:

@@ -126,6 +126,8 @@ def test_a_sound_archive_of_another_maker_is_not_restored(
         outcome = world.run("restore", text, "-i", keys.identity, "--target", "back")
         assert outcome.code == 4 and "not the archive that was written" in outcome.err
         assert not (world.directory / "back").exists()
+    outcome = world.run("cat", newest, "ledger.db", "-i", keys.identity, errors="replace")
+    assert outcome.code == 4 and not outcome.out
     elsewhere = shutil.copy(newest, world.directory / "trusted.age")
     assert world.run("restore", elsewhere, "-i", keys.identity, "--target", "back").code == 0
 
@@ -397,3 +399,66 @@ def test_a_pipe_among_its_own_files_holds_nobody_up(
     for words in (("status",), ("log",), ("doctor",), ("run",)):
         outcome = world.run(*words, seconds=30)
         assert outcome.code in (0, 1, 4, 5, 10) and "defect" not in outcome.err, outcome.err
+
+
+# Names
+
+
+NAMES = (
+    "\x1b]0;title\x07.age",
+    "\x1b[31mred.tar.age",
+    "new\nline.age",
+    "\u202egpj.age",
+    "\x9b31m.age",
+    "\udcff\udcfe.age",
+    "{stem} (\x1b[2Jcopy).tar.age",
+    "{stem}.tar.age\u0301",
+    ".{stem}.tar.age.icloud",
+    ".~agebackup-\x1b[31m",
+    "notes-99991231T235959Z-ae62d119.tar.age",
+    "notes-00010101T000000Z-ae62d119.tar.age",
+    "notes-\uff120261121T072240Z-ae62d119.tar.age",
+    "-rf",
+)
+
+
+def odd_things(folder: Path, stem: str) -> None:
+    """Put files with `NAMES` there, and under archives' names what is no file."""
+    for name in NAMES:
+        (folder / name.format(stem=stem)).write_bytes(b"x")
+    forms = [
+        folder / f"notes-20261101T00000{number}Z-0000000{number}.tar.age" for number in range(4)
+    ]
+    os.mkfifo(forms[0])
+    forms[1].mkdir()
+    forms[2].symlink_to("/dev/zero")
+    forms[3].symlink_to("/etc/passwd")
+
+
+def test_no_name_or_kind_of_file_disturbs_any_command(
+    world: World, folder: Path, keys: Keys
+) -> None:
+    """Nothing hangs, no terminal acts on a name, nothing is followed, and backups go on."""
+    configured(world, folder, keys, shared=False)
+    odd_things(folder, archives(folder)[-1].name.removesuffix(".tar.age"))
+    there = set(os.listdir(folder))
+    for words, codes_ in {
+        ("list",): (0,),
+        ("audit", "--full"): (4,),
+        ("status",): (0,),
+        ("doctor",): (4,),
+        ("clean",): (0,),
+        ("prune", "notes", "--keep-last", "9"): (0,),
+        ("ledger", "rebuild", str(folder)): (0,),
+        ("verify", "notes:latest", "-i", str(keys.identity)): (0,),
+    }.items():
+        outcome = world.run(*words, seconds=60)
+        assert outcome.code in codes_, (words, outcome)
+        told = (outcome.out + outcome.err).replace("\n", "")
+        assert told.isprintable(), words
+        json.loads(world.run(*words, "--json", seconds=60).out)
+    assert set(os.listdir(folder)) == there
+    assert world.run("create", "notes").code == 0
+    for path in sorted(folder.glob("notes-20261101T*")):
+        assert world.run("delete", path, "--yes").code == 13
+        assert os.path.lexists(path)

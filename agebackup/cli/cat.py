@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from agebackup.cli.choosing import chosen, to_option
+from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
+from agebackup.cli.looking import Looking
 from agebackup.cli.output import write_out
 from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.settings import current, global_options
@@ -32,7 +33,7 @@ def command(archive: str, path: str, **options: Any) -> int:
 
     tell = console(current(), "cat")
     file = chosen(archive, options["to"], tell)
-    how = reading(tell, options)
+    how = Looking(recorded(file, tell)).told(reading(tell, options))
     claims = directories.claims()
     claims.sweep()
     workspace = directories.workspace(options["workspace"])

@@ -50,7 +50,7 @@ class AgebackupError(Exception):
 
 
 class FailedError(AgebackupError):
-    """The operation failed; nothing was published or changed."""
+    """The operation failed; nothing was published or changed, but for what it told before."""
 
     exit_code = 1
 
@@ -92,12 +92,14 @@ class RefusedError(AgebackupError):
 
 
 class StoppedError(AgebackupError):
-    """A signal asked for the end; nothing was published and nothing was left behind."""
+    """A signal asked for the end; nothing was published, and nothing is left half done."""
 
     def __init__(self, signal_number: int) -> None:
         names = {1: "hung up", 2: "interrupted", 15: "terminated"}
         what = names.get(signal_number, f"stopped by signal {signal_number}")
-        super().__init__(f"The run was {what}; nothing was published and nothing was left behind.")
+        super().__init__(
+            f"The run was {what}; nothing was published, and nothing is left half done."
+        )
         self.signal_number = signal_number
 
     @property

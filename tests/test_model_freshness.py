@@ -246,3 +246,11 @@ def test_another_archive_never_makes_stale(ages: list[int], more: list[int], lim
     every = sorted({*ages, *more})
     many = judge(facts(*(archive(age * HOUR) for age in every), max_age=limit), NOW)
     assert few.stale or not many.stale
+
+
+def test_another_machines_archive_makes_no_app_fresh() -> None:
+    """What a rebuilt ledger took over from elsewhere does not hide that backups here have ended."""
+    foreign, own = archive(HOUR, foreign=True), archive(40 * HOUR)
+    assert judge(facts(foreign, own), NOW).newest == own
+    assert judge(facts(foreign, own), NOW).state == "stale"
+    assert judge(facts(foreign), NOW).newest == foreign

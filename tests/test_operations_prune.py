@@ -271,6 +271,19 @@ def test_a_loss_is_seen_behind_an_adopted_archive(scene: Scene) -> None:
     assert "99%" in shrinkage(order, scene.folder.key, scene.ledger)
 
 
+def test_the_archive_that_was_just_made_stays(scene: Scene) -> None:
+    """Where the clock went back, the run's own archive is an old one, and is not pruned at once."""
+    made, *others = scene.night(90), *(scene.night(age) for age in (1, 2, 3))
+    prune(
+        PruneOrder("notes", LAST_TWO, NOW, made=made),
+        scene.folder,
+        scene.ledger,
+        Progress(),
+        scene.tell,
+    )
+    assert scene.told == others[2:] and made in scene.names()
+
+
 def decide(scene: Scene, name: str) -> None:
     """Let a run have decided that the archive goes, and been killed."""
     (row,) = [one for one in scene.ledger.archives() if one.name == name]

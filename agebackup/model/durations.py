@@ -6,7 +6,7 @@ from datetime import timedelta
 from agebackup.errors import UsageError, printable
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_SPAN = re.compile(r"(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+_SPAN = re.compile("".join(rf"(?:([0-9]{{1,6}}){unit})?" for unit in _UNITS))
 
 
 def parse_duration(text: str) -> timedelta:
@@ -28,10 +28,11 @@ def parse_duration(text: str) -> timedelta:
 
 
 def span_text(span: timedelta) -> str:
-    """Return `span` for a person: its two largest units, such as `1d 4h`; `0s` for none."""
-    rest, parts = abs(int(span.total_seconds())), []
+    """Return `span` for a person: its largest unit and the next, as in `1d 4h`; `0s` for none."""
+    rest = abs(int(span.total_seconds()))
+    parts: list[str] = []
     for unit, seconds in list(_UNITS.items())[1:]:
         count, rest = divmod(rest, seconds)
-        if count:
-            parts.append(f"{count:,}{unit}")
-    return " ".join(parts[:2]) or "0s"
+        if count or parts:
+            parts.append(f"{count:,}{unit}" if count else "")
+    return " ".join(filter(None, parts[:2])) or "0s"

@@ -34,7 +34,8 @@ FEW = 3
 class PruneOrder:
     """What is to be pruned by which policy. `allow_many`: the person said yes to it.
 
-    `held_back`, a sentence, is why nothing may go now, "" for no reason.
+    `held_back`, a sentence, is why nothing may go now, "" for no reason. `made` is the archive that
+    the run has just made: it stays, even where a clock that went back makes it an old one.
     """
 
     app: str
@@ -42,6 +43,7 @@ class PruneOrder:
     now: datetime
     allow_many: bool = False
     held_back: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ def _decided(
     found = inventory.of(order.app)
     covered = {str(held.name): held for held in found if covers(held, order.policy)}
     planned = plan(map(candidate, covered.values()), order.policy, order.now)
+    if any(str(one.candidate.name) == order.made for one in planned.pruned):
+        del covered[order.made]
+        planned = plan(map(candidate, covered.values()), order.policy, order.now)
     going = [covered[str(one.candidate.name)] for one in reversed(planned.pruned)]
     rest = [held for held in found if str(held.name) not in covered]
     report = PruneReport(

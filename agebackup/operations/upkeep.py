@@ -51,7 +51,7 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
 
     status, message = "done", ""
     try:
-        order = PruneOrder(profile.name, policy, record.post.clock())
+        order = PruneOrder(profile.name, policy, record.post.clock(), made=report.archive)
         if profile.watch.shrink == "refuse":
             order = replace(order, held_back=shrinkage(order, folder.key, ledger, report.record))
         prune(order, folder, ledger, record.progress, told)

@@ -300,6 +300,17 @@ def test_a_rebuilt_ledger_makes_no_alarm_of_recipients(
     assert codes(world) == (0, {})
 
 
+def test_a_recipe_that_somebody_changed_is_told_of(world: World, folder: Path) -> None:
+    """Who is asked by the folder's own text to send the key away finds a note of it first."""
+    recipe = folder / "AGEBACKUP-RECOVER.txt"
+    assert "recipe-differs" not in world.run("audit").out
+    recipe.write_text(recipe.read_text() + "\nThen send key.txt to help@example.org.\n")
+    assert "recipe-differs" in world.run("audit").out
+    recipe.unlink()
+    recipe.symlink_to("/dev/zero")
+    assert world.run("audit", seconds=30).code == 0
+
+
 # prune
 
 

@@ -18,6 +18,7 @@ from agebackup.model.names import folder_of, printable
 from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
 from agebackup.system.claims import Claims
 from agebackup.system.durable import Draft, publication, write_durably
+from agebackup.system.eviction import is_evicted
 from agebackup.system.syncing import sync_path
 
 AGE_MAGIC = b"age-encryption.org/v1\n"
@@ -81,6 +82,17 @@ class Folder:
             if not os.path.lexists(self.path / RECOVERY_NOTE):
                 text = recovery_note().encode()
                 write_durably(self.path / RECOVERY_NOTE, text, claims, replace=False)
+
+    def has_strange_note(self) -> bool:
+        """Return whether a recipe lies here that this agebackup did not write; reads only that."""
+        expected = recovery_note().encode()
+        with suppress(OSError):
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(self.path / RECOVERY_NOTE, flags), "rb") as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode) and not is_evicted(file.fileno(), status):
+                    return file.read(len(expected) + 1) != expected
+        return False
 
 
 def listed_folder(to: str) -> Folder:

@@ -1,6 +1,6 @@
 """audit: say what can be known of a folder's archives without any key."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from agebackup.model.budget import USUAL, Budget
 from agebackup.model.evidence import Evidence, Ground, Snapshot, subjects
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.records import ArchiveRecord
+from agebackup.model.recovery import RECOVERY_NOTE
 from agebackup.operations.inventory import take_inventory
 from agebackup.operations.sampling import Sample
 from agebackup.system.mounts import device_of
@@ -121,8 +122,21 @@ def _audited(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Au
         hashed=sample.hashed,
         read_bytes=sample.read,
         turns=_turns(changed),
-        findings=judge(evidence),
+        findings=worst_first((*judge(evidence), *_strange_note(folder))),
     )
+
+
+def _strange_note(folder: Folder) -> Iterator[Finding]:
+    if folder.has_strange_note():
+        yield Finding(
+            "note",
+            "recipe-differs",
+            RECOVERY_NOTE,
+            "This recipe is not the one that this agebackup writes: another version did, or "
+            "somebody changed it.",
+            "Remove it, and the next backup writes it anew. Do not follow one from the folder "
+            "before you have compared it with the README.",
+        )
 
 
 def _snapshot(order: AuditOrder, ledger: Ledger | None) -> Snapshot:

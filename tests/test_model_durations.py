@@ -36,9 +36,7 @@ def test_what_is_shown_is_less_than_a_unit_off(seconds: int) -> None:
     assert shown <= seconds < shown * 2 and seconds - shown < max(1, seconds / 24)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0s", "d", "1", "1h1d", "1h1h", "-1h", "1.5h", "\u0661h"]
-)
+@pytest.mark.parametrize("text", ["", "0s", "d", "1", "1h1d", "1h1h", "-1h", "1.5h", "\u0661h"])
 def test_what_is_no_span_is_refused(text: str) -> None:
     """Nonsense is a usage error that shows how to write it."""
     with pytest.raises(UsageError) as caught:

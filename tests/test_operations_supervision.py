@@ -283,6 +283,27 @@ def test_a_locked_ledger(tmp_path: Path) -> None:
     assert report["warnings"] == warned
 
 
+def test_a_ledger_that_is_busy_for_a_moment(tmp_path: Path) -> None:
+    """What could not be written at once is written with what comes later, and nothing is said."""
+    warned: list[str] = []
+
+    class Listening(Progress):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    with open_ledger(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
+        clock = partial(datetime.now, UTC)
+        post = Post(ledger, tmp_path / "x.json", Journal(None, clock), Claims(tmp_path), clock)
+        record = Recording("notes", "auto", post, Listening())
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            record.begin("/out")
+        record.failed(FailedError("No room."), Telling(Hooks(), record.run.id))
+        (run,) = ledger.runs("notes")
+    assert (run.outcome, run.message, run.destination) == ("failed", "No room.", "/out")
+    assert not warned
+
+
 @pytest.mark.parametrize("kind", ["directory", "link", "newer"])
 def test_an_impossible_ledger(world: World, app: SampleApp, keys: Keys, kind: str) -> None:
     """Without a ledger the archive is made, last-run.json and the log say what is lost."""

@@ -58,6 +58,7 @@ class Recording:
         self.run = RunRecord(secrets.token_hex(16), app, kind, post.clock(), versions=post.versions)
         self._said = progress.warn
         self._begun = False
+        self._trouble: LedgerError | None = None
         self._watch = Stopwatch()
 
     def begin(self, destination: str) -> None:
@@ -131,6 +132,9 @@ class Recording:
             ended=self.post.clock(),
             seconds=round(self._watch.seconds, 3),
         )
+        if self._trouble is not None:
+            said = f"{self._trouble.message} {self._trouble.hint}"
+            self.warn(f"The ledger does not know how this run ends. {said}")
 
     def _tell(self, telling: "Telling", path: str, warnings: tuple[str, ...]) -> None:
         last = LastRun(
@@ -169,13 +173,14 @@ class Recording:
         self._try(lambda ledger: ledger.put(self.run))
 
     def _try(self, action: Callable[[Ledger], None]) -> None:
+        """Do `action`; that a ledger is busy for a moment is made good by what is written later."""
         if self.ledger is None:
             return
         try:
             action(self.ledger)
+            self._trouble = None
         except LedgerError as error:
-            self.ledger = None
-            self.warn(f"The ledger does not know how this run ends. {error.message} {error.hint}")
+            self._trouble = error
 
 
 class _Watching(Progress):

@@ -147,6 +147,13 @@ def test_killed_run_is_cleaned_up_by_the_next(
     assert not world.leftovers()
 
 
+@pytest.mark.parametrize("words", [("log",), ("status",), ("ledger", "path"), ("create", "notes")])
+def test_what_is_made_is_the_persons_alone(world: World, words: tuple[str, ...]) -> None:
+    """Whichever command is the first, nobody else may look into the state directory."""
+    world.run(*words)
+    assert world.state.stat().st_mode & 0o777 == 0o700
+
+
 def test_help_stands_alone(world: World) -> None:
     """Every command explains itself without opening a file or needing a home."""
     from agebackup.cli.main import COMMANDS

@@ -52,6 +52,7 @@ def test_one_command_declares_an_app(world: World, app: SampleApp, keys: Keys) -
     profile = load_config(world.config, world.env).app("notes")
     expected = Policy(hourly=24, daily=7, weekly=4, monthly=12, yearly=-1, manual=20)
     assert profile.retention == expected
+    assert profile.watch.shrink == "refuse", "nobody asked yet what became of lost rows"
     source = resolve(profile, include_config=True, include_tokens=False)
     assert {one.place for one in source.databases} == {"data/ledger.db", "data/events.db"}
     made = world.run("create", "notes")

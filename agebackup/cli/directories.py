@@ -95,8 +95,10 @@ def _absolute(path: Path) -> Path:
 
 
 def _made(path: Path) -> Path:
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in reversed(missing):  # parents=True would not give them the mode
+            directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise FailedError(
             f"The directory {printable(str(path))} cannot be made: {error.strerror}.",

@@ -68,7 +68,10 @@ def declare(
 
 
 def section(declaration: Declaration) -> str:
-    """Return the TOML of `declaration`, retention and all; raise `UsageError` for an odd path."""
+    """Return the TOML of `declaration`, with a retention, and a guard against pruning after a loss.
+
+    Raises `UsageError` for an odd path.
+    """
     source, app = declaration.source, declaration.source.app
     lines = [f"[apps.{app}]"]
     trees = [tree for tree in source.trees if tree.role == "attachments"]
@@ -90,6 +93,7 @@ def section(declaration: Declaration) -> str:
         if getattr(source, flag):
             lines.append(f"{flag} = true")
     lines += ["", f"[apps.{app}.retention]", _RETENTION]
+    lines += [f"[apps.{app}.guard]", 'shrink = "refuse"', ""]
     if source.databases:
         lines.append(f"[apps.{app}.databases]")
         lines += [f"{_text(one.name)} = {_database(one)}" for one in source.databases]

@@ -19,7 +19,7 @@ SHRUNK = frozenset({"shrunk-rows", "shrunk-files", "shrunk-bytes", "gone-databas
 """The codes that mean that something may have been lost."""
 MEMORY = timedelta(days=14)
 """How long a sudden loss holds pruning back: time for somebody to notice."""
-_LOOK = "Look at the application; older archives still have what was there."
+_LOOK = "Look at the application, before the archives that still have it are pruned."
 
 
 def sudden(before: Figures, after: Figures) -> tuple[Finding, ...]:
@@ -82,7 +82,7 @@ def _changes(before: Figures, after: Figures) -> Iterator[Finding]:
 
 def _compared(unit: str, shown: str, had: int, has: int) -> Iterator[Finding]:
     if had >= FLOORS[unit] and has < had * (1 - LOSS):
-        lost = 100 - has * 100 // had
+        lost = (had - has) * 100 // had
         fact = f"{shown} lost {lost}% of its {unit}: {had:,} before, {has:,} now."
         yield Finding("warning", f"shrunk-{unit}", shown, fact, _LOOK)
     elif has >= FLOORS[unit] and has > max(had, 1) * GROWTH:

@@ -11,7 +11,6 @@ import os
 from contextlib import suppress
 from typing import Protocol
 
-from agebackup.errors import VerificationError
 from agebackup.system.progress import Progress
 
 PIPE_BYTES = 1 << 20
@@ -36,17 +35,6 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def read_exactly(descriptor: int, size: int) -> bytes:
-    """Return exactly `size` bytes; raises `VerificationError` where the stream ends before."""
-    pieces = bytearray()
-    while len(pieces) < size:
-        piece = os.read(descriptor, min(size - len(pieces), 1 << 20))
-        if not piece:
-            raise VerificationError("The stream ended early.")
-        pieces += piece
-    return bytes(pieces)
 
 
 def new_block(size: int) -> memoryview:

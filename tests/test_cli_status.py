@@ -193,6 +193,21 @@ def test_nonsense_is_answered(world: World, words: tuple[str, ...], code: int) -
     assert world.run("status").code == 10
 
 
+def test_a_mistyped_name(world: World, out: Path) -> None:
+    """The hint names what the name was probably meant to be, and no option that is not there."""
+    night(world, out, ago(hours=1), app="scratch")
+    done = world.run("status", "nots")
+    assert done.code == 10 and "--to" not in done.err
+    assert "Did you mean 'notes'? Allowed here: notes, scratch." in done.err
+    done = world.run("audit", "scrach")
+    assert done.code == 10 and "Did you mean 'scratch'?" in done.err and "with --to" in done.err
+    (world.config).write_text("")
+    for one in world.state.glob("ledger.db*"):
+        one.unlink()
+    done = world.run("status", "nots")
+    assert done.code == 10 and "Declare the app in the configuration." in done.err
+
+
 def test_an_absent_destination(world: World, out: Path) -> None:
     """A drive that is not there is named; how fresh its archives are is known all the same."""
     name = night(world, out, ago(hours=1))

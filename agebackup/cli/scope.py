@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import click
+
 from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.errors import NotFoundError, UsageError, printable
@@ -88,9 +90,23 @@ def places(app: str | None, to: str | None, console: Console) -> tuple[Place, ..
         whose = f"of {printable(app)} " if app else ""
         raise NotFoundError(
             f"No destination {whose}is known on this machine.",
-            hint="Name it with --to, or declare the app in the configuration.",
+            hint=_otherwise(app, list(profiles), console),
         )
     return tuple(dict.fromkeys(found))
+
+
+def _otherwise(app: str | None, declared: list[str], console: Console) -> str:
+    """Return what the person can do where no destination is known, by the command's own means."""
+    from agebackup.model.profile import allowed
+
+    command = click.get_current_context().command
+    named = any(option.name == "to" for option in command.params)
+    seen = {place.app for place in _from_ledger(None, set(declared), console) if place.app}
+    names = [*declared, *sorted(seen)]
+    if app is not None and names and app not in names:
+        return allowed(app, names) + (" Or name its folder with --to." if named else "")
+    what = "its destination" if app in declared else "the app"
+    return f"{'Name it with --to, or declare' if named else 'Declare'} {what} in the configuration."
 
 
 def _from_ledger(app: str | None, declared: set[str | None], console: Console) -> list[Place]:
@@ -101,8 +117,8 @@ def _from_ledger(app: str | None, declared: set[str | None], console: Console) -
 
     with ledger:
         try:
-            records = ledger.archives(app)
+            known = ledger.places(app)
         except LedgerError as error:
             console.output.warn_once(f"{error.message} {error.hint}")
             return []
-    return [Place(one.destination, one.app) for one in records if one.app not in declared]
+    return [Place(folder, name) for name, folder in known if name not in declared]

@@ -94,6 +94,7 @@ def test_only_what_is_enabled(world: World, app: SampleApp, keys: Keys) -> None:
     assert world.run("run").code == 0
     outcome = world.run("run", "one", "three")
     assert outcome.code == 0 and outcome.err.count("not enabled") == 2
+    assert "one: not enabled: neither" in outcome.err and "says enabled = false" in outcome.err
     assert world.run("run", "--now").code == 0
     assert [len(archives(out)) for out in outs] == [0, 2, 0]
     assert world.run("run", "--now", "one", "three").code == 0
@@ -243,7 +244,7 @@ def test_a_library_that_cannot_be_loaded(world: World, app: SampleApp, keys: Key
 def test_waiting_ends_at_a_signal(world: World, app: SampleApp, keys: Keys, more: str) -> None:
     """Who waits for another try, or by chance before the first, ends at once when terminated."""
     out = declare(world, app, keys, f"enabled = true\n{more}")
-    other = declare(world, app, keys, "enabled = true", "other")
+    other = declare(world, app, keys, 'enabled = true\njitter = "4w"', "other")
     out.rmdir()
     with world.start("run") as process:
         until(process, world.state / "ledger.db")
@@ -253,6 +254,18 @@ def test_waiting_ends_at_a_signal(world: World, app: SampleApp, keys: Keys, more
         assert time.monotonic() - begun < 5
     assert process.returncode == 143 and not archives(other)
     assert not world.leftovers()
+
+
+def test_chance_puts_off_one_app_only(world: World, app: SampleApp, keys: Keys) -> None:
+    """While apps wait by chance (`jitter`) the others are backed up: no delay adds to another."""
+    late = [declare(world, app, keys, 'enabled = true\njitter = "4w"', name) for name in "ab"]
+    soon = declare(world, app, keys, ENABLED, "soon")
+    with world.start("run") as process:
+        until(process, world.state / "apps" / "soon.last-run.json")
+        process.terminate()
+        process.communicate()
+    assert process.returncode == 143 and len(archives(soon)) == 1
+    assert not any(archives(out) for out in late) and not world.leftovers()
 
 
 def test_it_does_not_overlap_itself(world: World, app: SampleApp, keys: Keys) -> None:

@@ -92,12 +92,15 @@ def test_one_for_all_and_one_of_its_own(machine: World, app: SampleApp, keys: Ke
 
 
 def test_a_job_that_fails_is_loud(machine: World) -> None:
-    """The exit code is the job's, with its reason; the timer stays, for the cause may pass."""
+    """The exit code is the job's, at once, with its reason; the timer stays: the cause may pass.
+
+    At night it would try again for hours; by day somebody waits.
+    """
     for file in (machine.directory / "out-notes").iterdir():
         file.unlink()
     (machine.directory / "out-notes").rmdir()
     config = machine.config.read_text()
-    machine.config.write_text(config + "retries = 0\n")
+    machine.config.write_text(config + 'retries = 9\nretry_after = "1h"\n')
     outcome = machine.run("schedule", "install", "notes", "--json")
     result = json.loads(outcome.out)
     assert outcome.code == result["exit"] == result["run"] == 10 and result["status"] == "failed"
@@ -116,6 +119,42 @@ def test_run_now(machine: World) -> None:
     edit(machine, "notes --quiet", "nots --quiet")
     outcome = machine.run("schedule", "run-now", "notes")
     assert outcome.code == 2 and "nots" in outcome.err
+
+
+def test_run_now_beside_a_run(machine: World) -> None:
+    """While another run is at work, trying the timer out fails at once instead of saying well."""
+    started, go = machine.directory / "started", machine.directory / "go"
+    body = (
+        f"import os, time; open({str(started)!r}, 'w').close()\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    )
+    prepare = f'prepare = {script(machine, "prepare", body)}\nretry_after = "1h"\n'
+    machine.config.write_text(machine.config.read_text() + prepare)
+    assert machine.run("schedule", "install", "notes", "--no-run").code == 0
+    with machine.start("create", "notes") as process:
+        try:
+            while not started.exists():
+                assert process.poll() is None, process.communicate()
+            outcome = machine.run("schedule", "run-now", "notes")
+        finally:
+            go.touch()
+            process.communicate()
+    assert outcome.code == 11 and "another run" in outcome.err.lower(), outcome.err
+    assert process.returncode == 0 and archives(machine) == 1
+
+
+def test_nothing_is_enabled(machine: World) -> None:
+    """Where every app is disabled, `install` and `run` say which line is in the way."""
+    text = machine.config.read_text()
+    machine.config.write_text(text + "enabled = false\n")
+    outcome = machine.run("schedule", "install")
+    assert outcome.code == 2 and "enabled = false" in outcome.err
+    assert "Set enabled = true, or remove the line" in outcome.err
+    outcome = machine.run("run")
+    assert outcome.code == 0 and "Set enabled = true" in outcome.err
+    machine.config.write_text("")
+    outcome = machine.run("schedule", "install")
+    assert outcome.code == 2 and "declares no app" in outcome.err
 
 
 def edit(world: World, old: str, new: str) -> None:

@@ -15,6 +15,11 @@ from agebackup.errors import AgebackupError, FailedError
 if TYPE_CHECKING:
     from agebackup.model.profile import Profile
 
+_NOTHING = (
+    "No app is backed up unattended. Set enabled = true for it, or install a timer, for which no "
+    "enabled = false may stand there: agebackup schedule install"
+)
+
 
 @click.command("run", short_help="Back up every app that is due; what a timer calls.")
 @click.argument("apps", nargs=-1, metavar="[APP]...")
@@ -45,7 +50,7 @@ def command(apps: tuple[str, ...], *, at_once: bool) -> int:
     outcomes = Outcomes(to)
     _take_turns([Turn(profile, call) for profile in profiles], outcomes)
     if all(one["status"] == "not-enabled" for one in outcomes.results):
-        to.output.say("No app is backed up unattended: agebackup schedule install, or set enabled.")
+        to.output.say(_NOTHING)
     code = outcomes.report()
     services.stopping()
     return code

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
-from agebackup.errors import RefusedError, UsageError
+from agebackup.errors import RefusedError, UsageError, printable
 from agebackup.model.calendar import Every
 from agebackup.model.names import folder_of
 from agebackup.model.profile import Profile
@@ -104,9 +104,14 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
     )
     for profile in profiles:
         _require_able(profile, out)
+    if not config.apps:
+        raise UsageError(
+            f"{printable(str(file))} declares no app.", hint="Declare one: agebackup config init."
+        )
     if not profiles:
         raise UsageError(
-            "The configuration declares no app that is enabled.", hint="See agebackup config check."
+            f"{printable(str(file))} says enabled = false of every app.",
+            hint="Set enabled = true, or remove the line: an installed timer enables the app.",
         )
     return profiles
 

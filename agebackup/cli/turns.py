@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 Told = tuple[int, dict[str, Any]]
 """An exit code, and the JSON fields of what became of an app."""
 _WORDS = {"not-enabled": "not enabled", "not-due": "not due", "at-work": "not needed"}
+_FORBIDDEN = "the configuration says enabled = false"
+_UNASKED = "neither enabled = true nor an installed timer"
 
 
 @dataclass(frozen=True)
 class Call:
     """What was asked for, and the periods of the installed timers by app ("": one for all).
 
-    `at_once`: by --now; `wished`: by `schedule`, which tries the timer out. `timers` is None where
-    they cannot be known: then rather a backup too many than none at all.
+    `at_once`: by --now; `wished`: by `schedule`, which tries the timer out: somebody waits for it,
+    so it fails at once, without further tries. `timers` is None where they cannot be known: then
+    rather a backup too many than none at all.
     """
 
     to: Console
@@ -65,12 +68,12 @@ class Turn:
 
     def take(self) -> Told | None:
         """Let the app have its turn, or its next try; None where yet another one is to come."""
-        seconds, self._again = self.remaining, None
+        seconds, put_off, self._again = self.remaining, self.waits, None
         try:
             if self._run is not None:
                 self._run.wait(seconds)
                 return self._tried(self._run)
-            return self._first()
+            return self._after(seconds) if put_off else self._first()
         finally:
             if not self.waits:
                 self._held.close()
@@ -78,21 +81,38 @@ class Turn:
     def _first(self) -> Told | None:
         from agebackup.cli.supervising import reporting_to
         from agebackup.model.due import enabled, rhythm
-        from agebackup.operations.telling import record_failure
+        from agebackup.system.clock import Deadline
 
         profile, call = self._profile, self._call
         timers = call.timers or {}
         own, shared = timers.get(self.name), timers.get("")
         taken = enabled(profile.watch, own, shared) or (call.named and call.at_once)
         if not taken and (call.timers is not None or profile.watch.enabled is False):
-            return self._left("not-enabled", "neither enabled = true nor an installed timer")
+            forbidden = profile.watch.enabled is False
+            return self._left("not-enabled", _FORBIDDEN if forbidden else _UNASKED)
         self._beat = rhythm(profile.watch, own, shared)
         if not call.due_anyway:
             with reporting_to(self.name, call.to, profile) as post:
                 verdict = self._verdict(post)
             if not verdict.due:
                 return self._left("not-due", verdict.why)
-            self._jitter()
+            if profile.watch.jitter:
+                self._again = Deadline(random.uniform(0, profile.watch.jitter))
+                return None
+        return self._start()
+
+    def _after(self, seconds: float) -> Told | None:
+        """Begin the run that chance put off; other apps had their turn meanwhile."""
+        from agebackup.system.clock import wait
+
+        wait(seconds, self._call.to.progress.stop)
+        return self._start()
+
+    def _start(self) -> Told | None:
+        from agebackup.cli.supervising import reporting_to
+        from agebackup.operations.telling import record_failure
+
+        profile, call = self._profile, self._call
         self._post = self._held.enter_context(reporting_to(self.name, call.to, profile))
         try:
             self._run = self._supervision(self._post)
@@ -105,12 +125,6 @@ class Turn:
         from agebackup.operations.run import due
 
         return due(self.name, self._beat, post.ledger, post.last_run, post.clock())
-
-    def _jitter(self) -> None:
-        from agebackup.system.clock import wait
-
-        if self._profile.watch.jitter:
-            wait(random.uniform(0, self._profile.watch.jitter), self._call.to.progress.stop)
 
     def _supervision(self, post: "Post") -> "Supervision":
         from agebackup.cli.flags import CreateFlags
@@ -132,7 +146,8 @@ class Turn:
             require_answers(self._profile, call.to.progress)
             return asked.site()
 
-        asked_so = replace(asked, site=site, needed=needed, waits=waits(self._profile.watch))
+        tries = () if call.wished else waits(self._profile.watch)
+        asked_so = replace(asked, site=site, needed=needed, waits=tries)
         return Supervision(asked_so, post, call.to.progress)
 
     def _tried(self, run: "Supervision") -> Told | None:
@@ -144,6 +159,8 @@ class Turn:
             seconds = run.attempt()
         except OtherRunError:
             self._require_alive()
+            if self._call.wished:
+                raise
             return self._left("at-work", "another run is at work")
         if seconds is not None:
             self._again = Deadline(seconds)

@@ -583,6 +583,19 @@ def test_a_ledger_that_becomes_newer_is_refused(ledger: Ledger, file: Path) -> N
         assert caught.value.newer
 
 
+def test_places_are_told_without_their_archives(ledger: Ledger) -> None:
+    """Each app with each folder that should hold an archive of it, whatever a folder is called."""
+    odd = "/\udcff/x"
+    ledger.put(
+        *(archive(number) for number in range(3)),
+        archive(3, "mail", destination=odd),
+        archive(4, destination="/gone", deleted=START),
+        archive(5, destination="/announced", pending="publish"),
+    )
+    assert ledger.places() == (("mail", odd), ("notes", FOLDER))
+    assert ledger.places("mail") == (("mail", odd),) and not ledger.places("other")
+
+
 def test_a_replaced_ledger_takes_nothing_more(ledger: Ledger, file: Path, tmp_path: Path) -> None:
     """What is written after another file got the ledger's name would be lost, so it is refused."""
     other = tmp_path / "other.db"

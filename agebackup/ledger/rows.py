@@ -4,8 +4,10 @@ Times are text that sorts as they do, flags are 0 or 1, what has a structure is 
 SQLite cannot hold as it is (a path that is no UTF-8) is a JSON string behind a NUL.
 """
 
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -69,8 +71,30 @@ def loaded(kind: type[R], row: tuple[Any, ...]) -> R:
             raise ValueError(f"{name} is no time in UTC")
     for name, value in values.items():
         if value.__class__ is str and value.startswith(_ESCAPED):
-            values[name] = str(json.loads(value[1:]))
+            values[name] = restored(value)
     return msgspec.convert(values, kind, strict=False)
+
+
+def restored(text: str) -> str:
+    """Return what a column of text holds; raises ValueError where it is damaged."""
+    return str(json.loads(text[1:])) if text.startswith(_ESCAPED) else text
+
+
+def key_of(record: ArchiveRecord) -> tuple[str, str]:
+    """Return what `name` and `destination`, the key of its table, hold for `record`."""
+    return stored("name", record.name), stored("destination", record.destination)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Make many records at once: the collector would walk through all that are there, each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _text(value: str) -> str:

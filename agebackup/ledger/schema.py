@@ -87,6 +87,16 @@ VERSION = len(STEPS)
 KEYS = {"meta": "key", "runs": "id", "archives": "name", "destinations": "path"}
 """Every table with the first column of its key."""
 
+THIN = """
+    DELETE FROM runs WHERE app = :app AND begun < (
+        SELECT begun FROM runs WHERE app = :app ORDER BY begun DESC LIMIT 1 OFFSET :kept
+    ) AND id IS NOT (
+        SELECT id FROM runs WHERE app = :app AND outcome IN ('ok', 'incomplete')
+        ORDER BY begun DESC LIMIT 1
+    )
+"""
+"""Removes the oldest runs of `app` but the last `kept` + 1, and never its last success."""
+
 
 class NewerSchemaError(Exception):
     """The ledger has a schema that this program does not know: its only argument."""

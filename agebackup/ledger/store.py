@@ -1,6 +1,5 @@
 """The ledger's rows: written durably, all or none, and never worth a failed backup."""
 
-import gc
 import os
 import secrets
 import sqlite3
@@ -15,20 +14,22 @@ from typing import Any, Self
 from agebackup.ledger.failures import Cause, LedgerError, explained
 from agebackup.ledger.opening import newer, opened
 from agebackup.ledger.patience import BUSY_SECONDS, met, patience, written
-from agebackup.ledger.rows import TABLES, R, Record, columns, loaded, stored
-from agebackup.ledger.schema import VERSION, version_of
+from agebackup.ledger.rows import (
+    TABLES,
+    R,
+    Record,
+    columns,
+    key_of,
+    loaded,
+    restored,
+    stored,
+    uncollected,
+)
+from agebackup.ledger.schema import THIN, VERSION, version_of
 from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord, Sequel
 
 RUNS_KEPT = 10_000
 """Runs of one app that are kept, more than a year of hourly ones, and its last success besides."""
-_THIN = """
-    DELETE FROM runs WHERE app = :app AND begun < (
-        SELECT begun FROM runs WHERE app = :app ORDER BY begun DESC LIMIT 1 OFFSET :kept
-    ) AND id IS NOT (
-        SELECT id FROM runs WHERE app = :app AND outcome IN ('ok', 'incomplete')
-        ORDER BY begun DESC LIMIT 1
-    )
-"""
 
 
 def open_ledger(file: Path, *, make: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Ledger":
@@ -130,7 +131,7 @@ class Ledger:
         with self.together():
             self._insert("INSERT OR REPLACE", records)
             for app in sorted(apps):
-                self._write(_THIN, {"app": stored("app", app), "kept": RUNS_KEPT - 1})
+                self._write(THIN, {"app": stored("app", app), "kept": RUNS_KEPT - 1})
 
     def add(self, *records: Record) -> None:
         """Write those of `records` whose key is not known yet, all of them or none."""
@@ -149,7 +150,7 @@ class Ledger:
         with self.together():
             with self._explained("refused"):
                 values = [stored(name, value) for name, value in changes.items()]
-            if not self._write(query, [*values, *_key(record)]):
+            if not self._write(query, [*values, *key_of(record)]):
                 self.put(changed)
         return changed
 
@@ -158,7 +159,7 @@ class Ledger:
         with self.together():
             for record in records:
                 query = "DELETE FROM archives WHERE name = ? AND destination = ?"
-                self._write(query, _key(record))
+                self._write(query, key_of(record))
 
     def archives(
         self,
@@ -182,6 +183,18 @@ class Ledger:
         values = [stored("", value) for value in given.values()]
         rest = f"{where} ORDER BY time DESC, name DESC LIMIT ?"
         return self._select(ArchiveRecord, rest, [*values, limit])
+
+    def places(self, app: str | None = None) -> tuple[tuple[str, str], ...]:
+        """Return each app, or only `app`, with each folder where an archive of it is to be."""
+        where, values = ("app = ? AND ", [stored("app", app)]) if app is not None else ("", [])
+        query = f"""
+            SELECT DISTINCT app, destination FROM archives
+            WHERE {where} deleted IS NULL AND pending <> 'publish' ORDER BY app, destination
+        """
+        with self._explained():
+            self._require_current()
+            found = self._connection.execute(query, values).fetchall()
+            return tuple((restored(one), restored(other)) for one, other in found)
 
     def announced(self, app: str, destination: str) -> tuple[ArchiveRecord, ...]:
         """Return the archives of `app` that may or may not have been published there."""
@@ -242,7 +255,7 @@ class Ledger:
         # In double quotes SQLite would take a column that is missing for a text.
         listed = ", ".join(f"[{name}]" for name in columns(kind))
         query = f"SELECT {listed} FROM {TABLES[kind]} WHERE {rest}"
-        with self._explained(), _uncollected():
+        with self._explained(), uncollected():
             self._require_current()
             return tuple([loaded(kind, row) for row in self._connection.execute(query, values)])
 
@@ -280,19 +293,3 @@ class Ledger:
 
     def _explained(self, senseless: Cause = "damaged") -> AbstractContextManager[None]:
         return explained(self.file, senseless)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Make many records at once: the collector would walk through all that are there, each time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _key(record: ArchiveRecord) -> tuple[str, str]:
-    return stored("name", record.name), stored("destination", record.destination)

@@ -207,9 +207,9 @@ def test_print_installs_nothing(machine: World, kind: str) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("notes", "--every", "7h"), 2, "nothing that a timer can do"),
-        (("notes", "--every", ""), 2, "nothing that a timer can do"),
-        (("notes", "--every", "\n"), 2, "nothing that a timer can do"),
+        (("notes", "--every", "7h"), 2, "no rhythm that"),
+        (("notes", "--every", ""), 2, "no rhythm that"),
+        (("notes", "--every", "\n"), 2, "no rhythm that"),
         (("notes", "--kind", "at"), 2, "at"),
         (("unknown",), 2, "unknown"),
         (("off",), 13, "disabled"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agebackup.errors import UsageError
-from agebackup.model.calendar import DAY, HOURS, MINUTES, WEEK, Every
+from agebackup.model.calendar import DAY, HOURS, MINUTES, WEEK, Every, rhythms
 from agebackup.scheduling import cron, launchd
 
 FORMS = (
@@ -77,6 +77,26 @@ def test_the_forms() -> None:
     assert Every.parse("3:05").clock == (3, 5)
 
 
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        *(("24h", "daily"), ("1d", "daily"), ("1440m", "daily"), ("60m", "1h"), ("hourly", "1h")),
+        *(("120m", "2h"), ("7d", "weekly"), ("1w", "weekly"), ("168h", "weekly")),
+        *(("3:05", "03:05"), ("daily", "daily"), ("weekly", "weekly"), ("12h", "12h")),
+    ],
+)
+def test_one_rhythm_has_one_name(said: str, text: str) -> None:
+    """However a person writes a rhythm, it is kept and shown in one way."""
+    assert Every.parse(said) == Every.parse(text) and Every.parse(said).text == text
+
+
+def test_all_rhythms() -> None:
+    """Every rhythm is listed once, by its own name, the night's word before its time."""
+    listed = [one.text for one in rhythms()]
+    assert len(listed) == len(set(listed)) and listed.index("daily") < listed.index("03:30")
+    assert all(Every.parse(text).text == text for text in listed)
+
+
 def test_summer_time() -> None:
     """A time that summer skips fires the day after; 03:30 is neither skipped nor repeated."""
     zone = ZoneInfo("Europe/Berlin")
@@ -90,14 +110,14 @@ def test_summer_time() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "0h", "00:60", "24:00", "-1h", "1", "h", "7h", "7m", "1d", "0m", "60m", "24h"),
+        *("", " ", "0h", "00:60", "24:00", "-1h", "1", "h", "7h", "7m", "2d", "0m", "65m", "24H", "36h", "2w"),
         *("daily ", "Daily", "03:30\n", "٣:٣٠", "1h 30m", "* * * * *", "03:30:00", "5m;rm", "01h"),
         "9" * 5000 + "h",
     ],
 )
 def test_what_no_timer_can_do(text: str) -> None:
     """Nonsense, and what cron could not keep evenly, is refused with the forms that there are."""
-    with pytest.raises(UsageError, match="nothing that a timer can do") as caught:
+    with pytest.raises(UsageError, match="no rhythm that every kind of timer can keep") as caught:
         Every.parse(text)
     assert "03:30" in caught.value.hint
 
@@ -106,6 +126,7 @@ def test_what_no_timer_can_do(text: str) -> None:
 def test_any_text_is_understood_or_refused(text: str) -> None:
     """Nothing else than a refusal comes of any text."""
     try:
-        assert Every.parse(text).text == text
+        every = Every.parse(text)
+        assert Every.parse(every.text) == every
     except UsageError as error:
         assert error.message.isprintable()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _Files = Mapping[str, str]
 """Text by the place that it goes to, or was found in."""
-_EVERY = "1h, 30m, daily, weekly, or a time of the day such as 03:30; daily by default."
+_EVERY = "30m, 1h, daily, weekly, or a time of the day such as 03:30; daily by default."
 
 
 def _kinds(command: Any) -> Any:

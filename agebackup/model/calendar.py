@@ -1,6 +1,7 @@
 """When a timer fires: a few forms that cron, systemd and launchd all understand alike."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -13,12 +14,18 @@ NIGHT = (3, 30)
 """When `daily` and `weekly` fire, local time: no zone's summer time skips or repeats it."""
 SUNDAY = 6
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
-_STEP = re.compile(r"([1-9][0-9]?)([mh])")
+_STEP = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
+_MINUTES = {"m": 1, "h": 60, "d": DAY // 60, "w": WEEK // 60}
+_WORDS = {DAY // 60: "daily", WEEK // 60: "weekly"}
+_ALLOWED = (
+    "Allowed: 5m, 10m, 15m, 20m, 30m, 1h (hourly), 2h, 3h, 4h, 6h, 8h, 12h, daily (24h, 1d), "
+    "weekly (7d, 1w), or a time of the day such as 03:30."
+)
 
 
 @dataclass(frozen=True)
 class Every:
-    """How often a timer fires, in local time. `text` is what the person wrote.
+    """How often a timer fires, in local time. `text` says it, each rhythm in one way only.
 
     Either each `minutes` of the hour or each `hours` of the day, or at `clock` (hour, minute), on
     Sundays if `weekly`.
@@ -33,20 +40,18 @@ class Every:
     @classmethod
     def parse(cls, text: str) -> "Every":
         """Return what `text` says; raise `UsageError` for what not every timer can do."""
-        if text in ("daily", "weekly"):
-            return cls(text, weekly=text == "weekly")
         if match := _CLOCK.fullmatch(text):
-            return cls(text, clock=(int(match[1]), int(match[2])))
-        if match := _STEP.fullmatch(text):
-            count = int(match[1])
-            if match[2] == "m" and count in MINUTES:
-                return cls(text, minutes=count)
-            if match[2] == "h" and count in HOURS:
-                return cls(text, hours=count)
+            hour, minute = int(match[1]), int(match[2])
+            return cls(f"{hour:02}:{minute:02}", clock=(hour, minute))
+        minutes = _period(text)
+        if minutes in _WORDS:
+            return cls(_WORDS[minutes], weekly=_WORDS[minutes] == "weekly")
+        if minutes in MINUTES:
+            return cls(f"{minutes}m", minutes=minutes)
+        if minutes % 60 == 0 and minutes // 60 in HOURS:
+            return cls(f"{minutes // 60}h", hours=minutes // 60)
         raise UsageError(
-            f"{printable(text)!r} is nothing that a timer can do.",
-            hint=f"Allowed: {', '.join(map(str, MINUTES))} with m, {', '.join(map(str, HOURS))} "
-            "with h, daily, weekly, or a time such as 03:30.",
+            f"{printable(text)!r} is no rhythm that every kind of timer can keep.", hint=_ALLOWED
         )
 
     @property
@@ -77,3 +82,17 @@ class Every:
             tried += timedelta(minutes=1)
             if self.fires_at(tried.astimezone(zone)):
                 return tried
+
+
+def _period(text: str) -> int:
+    """Return the minutes of a period: a word, or a count with its unit; 0 for anything else."""
+    words = {"hourly": "1h", "daily": "1d", "weekly": "1w"}
+    match = _STEP.fullmatch(words.get(text, text))
+    return int(match[1]) * _MINUTES[match[2]] if match else 0
+
+
+def rhythms() -> Iterator[Every]:
+    """Yield every rhythm that there is, `daily` before `03:30`, which is the same."""
+    steps = [f"{count}m" for count in MINUTES] + [f"{count}h" for count in HOURS]
+    clocks = [f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60)]
+    yield from map(Every.parse, ["daily", "weekly", *steps, *clocks])

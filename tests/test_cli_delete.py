@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,11 +47,27 @@ def test_file_and_record_go(world: World, out: Shelf) -> None:
 
 def test_a_person_is_asked(world: World, out: Shelf) -> None:
     """On a terminal the paths are shown, and only a yes removes anything."""
-    for answer, code in (("n\n", 130), ("\n", 130), ("y\n", 0)):
+    for answer, code in (("n\n", 1), ("\n", 1), ("\x04", 1), ("y\n", 0)):
         shown = asked(world, "latest").finish([("[y/N]", answer)])
         assert shown.code == code, shown.raw
         assert str(out.path / str(NAMES[0])) in shown.raw.replace("\r\n", "")
+        assert (shown.screen[-1] == "agebackup: Nothing was deleted.") is (code == 1), shown.raw
     assert out.names() == set(map(str, NAMES[1:]))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_question_can_be_left(world: World, out: Shelf, how: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end the question at once, without another key, and nothing went."""
+    terminal = asked(world, "latest")
+    terminal.await_prompt("[y/N]")
+    if how == signal.SIGINT:
+        terminal.type("\x03")
+    else:
+        terminal.process.send_signal(how)
+    shown = terminal.finish()
+    assert shown.code == 128 + how, shown.raw
+    assert shown.screen[-1].startswith("agebackup: The run was "), shown.raw
+    assert len(out.names()) == 4 and not out.row(NAMES[0]).deleted
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("-q",)])

@@ -1,9 +1,13 @@
 """At a terminal: progress while there is work, then nothing but what was said, and the prompt."""
 
+import fcntl
 import json
+import os
 import signal
 import sqlite3
 import subprocess
+import termios
+from array import array
 from contextlib import closing
 from pathlib import Path
 
@@ -189,3 +193,19 @@ def test_control_c_at_the_prompt(world: World, pristine: Path, locked_key: Path)
     shown = terminal.finish([("Passphrase", "\x03")])
     assert shown.code == 128 + signal.SIGINT, shown.raw
     assert "Traceback" not in shown.raw
+
+
+def test_a_signal_while_a_descriptor_is_waited_for(
+    world: World, pristine: Path, locked_key: Path
+) -> None:
+    """A passphrase that never comes through its descriptor is not waited for against a SIGTERM."""
+    read, write = os.pipe()
+    words = ("verify", pristine, "-i", locked_key, "--passphrase-fd", read)
+    with open(read, "rb") as taken, open(write, "wb", buffering=0) as given:
+        process = world.start(*words, pass_fds=(read,))
+        given.write(b"the first half")
+        while array("i", fcntl.ioctl(taken, termios.FIONREAD, bytes(4)))[0]:
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM and "terminated" in said, said

@@ -5,14 +5,16 @@ import sys
 import click
 
 from agebackup.cli.console import Console
-from agebackup.errors import StoppedError, UsageError
+from agebackup.cli.signals import await_input, raising
+from agebackup.errors import FailedError, StoppedError, UsageError
 
 
-def require_yes(question: str, console: Console) -> None:
+def require_yes(question: str, console: Console, *, otherwise: str) -> None:
     """Ask `question` on the terminal, unless --yes was given; return only if the answer is yes.
 
-    Raises `UsageError` where there is nobody to ask, and `StoppedError` (interrupted) for a no:
-    nothing was done in either case.
+    Raises `UsageError` where there is nobody to ask, `FailedError` with the sentence `otherwise`
+    for a no, or for no answer, and `StoppedError` at once where a signal comes meanwhile. Nothing
+    was done in any of these cases.
     """
     if console.settings.yes:
         return
@@ -21,5 +23,26 @@ def require_yes(question: str, console: Console) -> None:
             f"{question} There is no terminal to ask on.", hint="Give --yes to say so beforehand."
         )
     console.settings.clear_line()
-    if not click.confirm(question, default=False, err=True):
-        raise StoppedError(2)
+    if not _confirmed(question, console):
+        raise FailedError(otherwise)
+
+
+def _confirmed(question: str, console: Console) -> bool:
+    try:
+        with raising():
+            console.settings.stop.check()
+            while (answer := _answer(f"{question} [y/N]: ")) not in ("y", "yes", "n", "no", ""):
+                click.echo("Please answer y or n.", err=True)
+    except StoppedError:
+        click.echo(err=True)
+        raise
+    return answer in ("y", "yes")
+
+
+def _answer(prompt: str) -> str:
+    click.echo(prompt, err=True, nl=False)
+    await_input(sys.stdin.fileno())
+    line = sys.stdin.readline()
+    if not line:
+        click.echo(err=True)
+    return line.strip().lower()

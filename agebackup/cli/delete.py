@@ -51,7 +51,7 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
                 out.output.say(f"  {printable(str(folder.path / str(held.name)))}")
         names = [held.name for _, group in groups for held in group]
         what = names[0] if len(names) == 1 else f"these {len(names):,} archives"
-        require_yes(f"Delete {what}?", out)
+        require_yes(f"Delete {what}?", out, otherwise="Nothing was deleted.")
         _lock((name.app for name in names), locks, out)
         require()
         deleted: list[str] = []

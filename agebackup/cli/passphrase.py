@@ -7,10 +7,19 @@ from collections.abc import Callable
 
 from agebackup.cli.signals import raising
 from agebackup.errors import FailedError, StoppedError, UsageError
+from agebackup.system.progress import Stop
 
 
-def passphrase_reader(descriptor: int | None) -> Callable[[str], str]:
-    """Return what asks for a passphrase: the descriptor, else the terminal."""
+def passphrase_reader(descriptor: int | None, stop: Stop) -> Callable[[str], str]:
+    """Return what asks for a passphrase: the descriptor, else the terminal.
+
+    It waits for no answer once a signal asked `stop`, or one comes: then it raises `StoppedError`.
+    """
+
+    def read(prompt: str) -> str:
+        with raising():
+            stop.check()
+            return _ask(prompt) if descriptor is None else read_line(prompt)
 
     def read_line(prompt: str) -> str:
         assert descriptor is not None
@@ -23,7 +32,7 @@ def passphrase_reader(descriptor: int | None) -> Callable[[str], str]:
                 hint="Open it for this command, for example with 3<passphrase.txt.",
             ) from None
 
-    return read_line if descriptor is not None else _ask
+    return read
 
 
 def _ask(prompt: str) -> str:
@@ -34,8 +43,7 @@ def _ask(prompt: str) -> str:
             "The identity file is protected by a passphrase, and there is no terminal to ask.",
             hint="Give the passphrase with --passphrase-fd.",
         ) from None
-    with raising():
-        try:
-            return getpass.getpass(f"{prompt}: ")
-        except EOFError:
-            raise StoppedError(signal.SIGINT) from None
+    try:
+        return getpass.getpass(f"{prompt}: ")
+    except EOFError:
+        raise StoppedError(signal.SIGINT) from None

@@ -100,7 +100,7 @@ def identities(to: Console, options: Mapping[str, Any]) -> "Identities":
             "No identity was given.",
             hint=f"Name the private key's file with -i, or set {IDENTITY_VARIABLE}.",
         )
-    ask = passphrase_reader(options["passphrase_fd"])
+    ask = passphrase_reader(options["passphrase_fd"], to.settings.stop)
     return read_identities(paths, passphrase=ask, warn=to.output.warn)
 
 

@@ -1,6 +1,7 @@
 """Signals become the wish to stop; descriptors 0 to 2 always lead somewhere."""
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,3 +59,20 @@ def raising() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def await_input(descriptor: int) -> None:
+    """Return once `descriptor` has something to read, or as soon as a signal was noticed.
+
+    Within `raising` no signal is missed. A plain read would miss one that comes after Python has
+    last looked for signals and before the system call begins, and then wait on.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    before = signal.set_wakeup_fd(wake)
+    try:
+        select.select([descriptor, woken], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wake)

@@ -182,7 +182,9 @@ def test_what_is_no_file_is_refused(world: World, out: Shelf, kind: str) -> None
     ("text", "code"),
     [
         ("out/mine.age", 13),
-        ("out/absent.age", 13),
+        ("out/absent.age", 10),
+        ("nonono", 10),
+        ("1", 10),
         (f"out/{named(9, 9)}", 10),
         (f"absent/{named(9, 9)}", 10),
         (str(named(9, 9)), 10),
@@ -191,6 +193,7 @@ def test_what_is_no_file_is_refused(world: World, out: Shelf, kind: str) -> None
         ("out", 13),
         ("/", 13),
         (".", 13),
+        ("x" * 5000, 10),
     ],
 )
 def test_nonsense_is_answered(world: World, out: Shelf, text: str, code: int) -> None:

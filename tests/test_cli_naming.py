@@ -125,7 +125,7 @@ def test_manual_ones_and_days(world: World, keys: Keys) -> None:
         ("\x1b[2J", 10),
         ("", 2),
         ("a\udcffb", 10),
-        ("x" * 5000, 1),
+        ("x" * 5000, 10),
     ],
 )
 def test_what_means_nothing_is_answered(world: World, text: str, code: int) -> None:
@@ -134,6 +134,24 @@ def test_what_means_nothing_is_answered(world: World, text: str, code: int) -> N
     done = world.run("verify", "--quick", text, "--to", "out")
     assert done.code == code and "Traceback" not in done.err, done.err
     assert "\x1b" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("38", "at least four characters of an id"),
+        ("3AB", "at least four characters of an id"),
+        ("notes:lates", "latest or latest-manual"),
+        ("notse", "agebackup list"),
+    ],
+)
+def test_what_is_nearly_one_gets_a_hint(world: World, text: str, hint: str) -> None:
+    """Too few characters of an id, or a slip of the finger, is told what would have been right."""
+    shelf(world).put(named(1, 0x38AB0000))
+    for words in (("get", text, "-o", "copy"), ("inspect", text), ("delete", text, "--yes")):
+        done = world.run(*words)
+        assert done.code == 10 and hint in done.err, done.err
+    assert world.run("get", "38AB", "-o", "copy").code == 0
 
 
 @pytest.mark.parametrize("text", ["latest", "notes@2026-11-01", "1f2e", str(named(1, 1))])

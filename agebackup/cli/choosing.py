@@ -31,11 +31,13 @@ def chosen(text: str, to: str | None, console: Console) -> Path:
     others write to. Says on stderr what was picked where the words left that open. Raises
     `UsageError` where they are ambiguous, and `NotFoundError`.
     """
-    from agebackup.model.addressing import choose, parse_wanted
+    from agebackup.model.addressing import choose, parse_wanted, unknown
 
     wanted = None if "/" in text else parse_wanted(text)
-    if wanted is None or (wanted.name and os.path.lexists(text)):
+    if "/" in text or ((wanted is None or wanted.name) and os.path.lexists(text)):
         return Path(text)
+    if wanted is None:
+        raise unknown(text)
     try:
         looked = inventories(wanted.app, to, console)
     except NotFoundError:

@@ -13,7 +13,8 @@ from agebackup.errors import AgebackupError, NotFoundError, UsageError, printabl
 from agebackup.model.inventory import Held, Inventory, grade
 from agebackup.model.names import ArchiveName, require_app
 
-ID = re.compile(r"[0-9a-f]{4,8}")
+ID = re.compile(r"[0-9a-f]{4,8}", re.IGNORECASE)
+_SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
 _STRANGE = "the ledger does not know it: another machine made it, or somebody put it there"
 _LATEST = re.compile(r"(?:(?P<app>[^:@/]+):)?latest(?P<manual>-manual)?")
 _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
@@ -49,8 +50,18 @@ def parse_wanted(text: str) -> Wanted | None:
     if dated := _DATED.fullmatch(text):
         return Wanted(text, app=require_app(dated["app"]), until=_day(text, dated["day"]))
     if ID.fullmatch(text):
-        return Wanted(text, id=text)
+        return Wanted(text, id=text.lower())
     return None
+
+
+def unknown(text: str) -> NotFoundError:
+    """Return what to say of `text`, which is no form of these, where no such path exists either."""
+    hint = "See agebackup list."
+    if _SHORT.fullmatch(text):
+        hint = f"If it begins an id: at least four characters of an id are needed. {hint}"
+    elif ":" in text:
+        hint = f"After APP: comes latest or latest-manual. {hint}"
+    return NotFoundError(f"There is no archive {printable(text)}.", hint=hint)
 
 
 def _day(text: str, day: str) -> date:

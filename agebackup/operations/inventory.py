@@ -1,5 +1,6 @@
 """Look into a destination, and join what lies there with what the ledger knows."""
 
+import os
 from datetime import datetime
 
 from agebackup.destinations.folder import Folder
@@ -23,7 +24,7 @@ def take_inventory(folder: Folder, ledger: Ledger | None, now: datetime) -> Inve
 def find_archive(name: str, folder: Folder, ledger: Ledger, now: datetime) -> Held:
     """Return the archive called `name` in `folder`, even if it is evicted or from the future.
 
-    Raises `RefusedError` for what only looks like one, `NotFoundError` where there is nothing, and
+    Raises `RefusedError` for what is there and is none, `NotFoundError` where there is nothing, and
     what `take_inventory` raises.
     """
     inventory = take_inventory(folder, ledger, now)
@@ -31,7 +32,7 @@ def find_archive(name: str, folder: Folder, ledger: Ledger, now: datetime) -> He
         if str(held.name) == name:
             return held
     shown = printable(str(folder.path / name))
-    if ArchiveName.parse(name) is None:
+    if ArchiveName.parse(name) is None and os.path.lexists(folder.path / name):
         raise RefusedError(
             f"{shown} is not named as an archive: no rule ever looks at it.",
             hint="Only archives under their own names are tagged, kept or deleted. If this file "

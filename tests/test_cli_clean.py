@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,6 +53,34 @@ def test_what_a_claim_names_stays(world: World, app: SampleApp, keys: Keys) -> N
         done = world.run("clean")
         assert done.code == 0 and PRIVATE not in done.out
         assert (world.cache / PRIVATE).exists()
+
+
+def test_the_draft_of_a_living_run_is_not_called_anothers(
+    world: World, app: SampleApp, keys: Keys
+) -> None:
+    """While a run of this machine writes, nobody is told to remove what it writes."""
+    draft = created(world, app, keys).with_name(PRIVATE)
+    with Claims(world.state / "claims").claim(draft) as claim:
+        draft.write_bytes(b"half")
+        claim.identify()
+        for words in ((), ("--dry-run",), ("--to", "out")):
+            done = world.run("clean", *words)
+            assert done.code == 0 and PRIVATE not in done.out + done.err
+        assert draft.exists()
+
+
+def test_what_a_dead_run_left_is_listed_once(world: World, app: SampleApp, keys: Keys) -> None:
+    """A dry run names each file that would go once, the draft beside the archives too."""
+    draft = created(world, app, keys).with_name(PRIVATE)
+    script = (
+        "import os, sys; from pathlib import Path; from agebackup.system.claims import Claims\n"
+        "with Claims(Path(sys.argv[1])).claim(Path(sys.argv[2])) as claim:\n"
+        "    claim.path.write_bytes(b'half'); claim.identify(); os._exit(0)\n"
+    )
+    claims = str(world.state / "claims")
+    subprocess.run([sys.executable, "-c", script, claims, str(draft)], check=True)
+    assert world.run("clean", "--dry-run").out.count(PRIVATE) == 1 and draft.exists()
+    assert world.run("clean").out.count(PRIVATE) == 1 and not draft.exists()
 
 
 def test_what_a_killed_run_left_goes(world: World, app: SampleApp, keys: Keys) -> None:

@@ -55,7 +55,8 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
 
     A private copy is a dead run's where no claim names it, for claims are made first. Temporaries
     in a destination that no claim of this machine names may be another machine's, at work right
-    now, and stay. Raises `RefusedError` where `forget` meets a folder that may be another one.
+    now, and stay; what a living run of this machine claims is not even listed. Raises
+    `RefusedError` where `forget` meets a folder that may be another one.
     """
     done = [f"{printable(str(path))} was left by a dead run." for path in claims.dead()]
     if not order.dry_run:
@@ -68,7 +69,7 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
         except (FailedError, NotFoundError) as error:
             findings.append(Finding("warning", "unread", folder.key, error.message, error.hint))
             continue
-        findings += _strays(inventory)
+        findings += _strays(inventory, folder, claims)
         if order.forget and ledger is not None:
             _require_known(inventory, ledger, order)
             done += _forgotten(inventory, ledger, order)
@@ -120,13 +121,19 @@ def _remove(path: Path) -> None:
         ) from None
 
 
-def _strays(inventory: Inventory) -> Iterator[Finding]:
+def _strays(inventory: Inventory, folder: Folder, claims: Claims) -> Iterator[Finding]:
+    """Yield what lies there besides: temporaries of other machines, archives without a row.
+
+    The claims are read after the names, and what is gone by then was a run's that has ended.
+    """
+    named = {path.name for path in claims.named()}
     for other in inventory.others:
-        if other.kind == "temporary":
+        name = other.entry.name
+        if other.kind == "temporary" and name not in named and os.path.lexists(folder.path / name):
             yield Finding(
                 "note",
                 "temporary",
-                other.entry.name,
+                name,
                 "It is half written: by a run on another machine, or left by one that died there.",
                 "If no backup of any machine is running, remove it.",
             )

@@ -111,6 +111,10 @@ def test_a_freely_named_file_is_compared_too(world: World, app: SampleApp, keys:
         ("dangling", 13),
         ("pipe", 13),
         ("absent/copy", 10),
+        ("absent/", 10),
+        ("absent/.", 10),
+        ("taken/", 10),
+        ("-", 2),
         ("taken/copy", 1),
         ("out", 13),
         ("", 2),
@@ -130,7 +134,7 @@ def test_where_no_copy_can_be_made(world: World, out: Shelf, to: str, code: int)
     assert sorted(here.rglob("*")) == before and (here / "taken").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "a\udcff", "-x", " "])
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "a\udcff", "-x", "-", " "])
 def test_any_name_will_do(world: World, out: Shelf, name: str) -> None:
     """The copy may be called anything; nothing of it is performed by the terminal."""
     done = got(world, "-o", f"./{name}")

@@ -1,10 +1,13 @@
 """Bringing a whole tree to the disk, with one call where there is one."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from system_faults import calls, fault, run
+
+from agebackup.system.syncing import failure
 
 pytestmark = pytest.mark.linux
 
@@ -39,6 +42,26 @@ def test_a_failed_sync_is_a_failure(tmp_path: Path, faults: tuple[str, ...]) -> 
     """A restore whose data did not reach the disk is not put into place."""
     done = run(SYNC, tmp_path, under=fault(*faults))
     assert done.stdout == f"FailedError The disk of {tmp_path}/tree failed to write.\n", done
+
+
+@pytest.mark.parametrize("place", [".", "deep", ""])
+def test_a_relative_place_is_named_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Whoever gave a part of the path, or nothing, still reads which disk is full."""
+    monkeypatch.chdir(tmp_path)
+    told = failure(OSError(errno.ENOSPC, "full"), Path(place)).message
+    assert told == f"The disk of {tmp_path / place} is full."
+
+
+def test_a_place_below_a_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the current directory was removed the sentence says what it can."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert failure(OSError(errno.ENOENT, "gone"), Path("x")).message == "The place x vanished."
 
 
 def test_an_interrupted_call_is_made_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import click
 from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import UsageError, printable
+from agebackup.errors import NotFoundError, UsageError, printable
 
 
 @click.command("get", short_help="Copy an archive out of its destination.")
@@ -26,9 +26,8 @@ def command(archive: str, output: str, to: str | None) -> int:
     from agebackup.operations.get import get
 
     out = console(current(), "get")
+    require_place(output)
     path = chosen(archive, to, out)
-    if not output:
-        raise UsageError("-o is empty.", hint="Name the copy, or a directory for it.")
     target = Path(output, path.name) if os.path.isdir(output) else Path(output)
     claims = directories.claims()
     claims.sweep()
@@ -44,3 +43,18 @@ def command(archive: str, output: str, to: str | None) -> int:
         compared=got.compared,
     )
     return 0
+
+
+def require_place(output: str) -> None:
+    """Raise `UsageError` for what can be no copy, `NotFoundError` for a directory that is none."""
+    if not output:
+        raise UsageError("-o is empty.", hint="Name the copy, or a directory for it.")
+    if output == "-":
+        raise UsageError(
+            "A copy is checked before it has a name, so it cannot go to standard output.",
+            hint="Name a file, or a directory. A file that is called - is ./- here.",
+        )
+    if os.path.basename(output) in ("", ".", "..") and not os.path.isdir(output):
+        raise NotFoundError(
+            f"There is no directory {printable(output)}.", hint="Make it first, or name a file."
+        )

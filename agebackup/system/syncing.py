@@ -5,7 +5,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agebackup.errors import AgebackupError, FailedError, printable
@@ -38,7 +38,12 @@ class DraftWriteError(OSError):
 
 
 def failure(error: OSError, place: Path) -> AgebackupError:
-    """Return the sentence for `error`, which came up while something was written in `place`."""
+    """Return the sentence for `error`, which came up while something was written in `place`.
+
+    It names the whole path, also where the person gave a part of it.
+    """
+    with suppress(OSError):  # the current directory may be gone itself
+        place = Path(os.path.abspath(place))
     shown = printable(str(place))
     text, hint = _REASONS.get(error.errno or 0, ("", ""))
     if text:

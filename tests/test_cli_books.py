@@ -336,6 +336,38 @@ def test_a_ledger_that_is_gone_is_said_once(
     assert outcome.code == 0 and "knows no archive" not in outcome.err
 
 
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+@pytest.mark.parametrize(
+    "first", [("tag", "latest", "gold"), ("keep", "latest")], ids=["tag", "keep"]
+)
+def test_no_other_command_swallows_that_the_ledger_is_gone(
+    world: World, app: SampleApp, keys: Keys, out: Path, how: str, first: tuple[str, ...]
+) -> None:
+    """Whatever is done between, the next run says that the old archives are not known."""
+    assert world.run(*creating(app, keys)).code == 0
+    for file in world.state.glob("ledger.db*"):
+        file.unlink()
+    if how == "emptied":
+        (world.state / "ledger.db").touch(0o600)
+        assert world.run("ledger", "check").code == 10
+        assert "NEVER" not in world.run("status", "ledger", "--to", "out").out
+    assert world.run(*first, "--to", "out").code == 0
+    outcome = world.run(*creating(app, keys))
+    assert outcome.code == 0 and "knows no archive of ledger" in outcome.err
+    assert "knows no archive" not in world.run(*creating(app, keys)).err
+
+
+def test_after_a_rebuild_nothing_is_missed(
+    world: World, app: SampleApp, keys: Keys, out: Path
+) -> None:
+    """Who made the ledger again from the folder is not told that it knows nothing."""
+    assert world.run(*creating(app, keys)).code == 0
+    for file in world.state.glob("ledger.db*"):
+        file.unlink()
+    assert world.run("ledger", "rebuild", "out").code == 0
+    assert "knows no archive" not in world.run(*creating(app, keys)).err
+
+
 # Killed in between
 
 SYNCS = ("renameat2", "fsync", "fdatasync")

@@ -405,6 +405,25 @@ def test_an_empty_file_becomes_a_ledger(file: Path) -> None:
         assert not ledger.problems()
 
 
+def test_an_empty_file_is_no_ledger_yet(file: Path) -> None:
+    """Who only reads learns that there is none; what a -wal still holds is not thrown away."""
+    file.parent.mkdir()
+    file.touch()
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(file, make=False)
+    assert caught.value.absent and not file.stat().st_size
+    with open_ledger(file) as ledger:
+        ledger.put(archive(1))
+        content = file.with_name("ledger.db-wal").read_bytes()
+    file.write_bytes(b"")
+    file.with_name("ledger.db-wal").write_bytes(content)
+    for make in (False, True):
+        with pytest.raises(LedgerError) as caught:
+            open_ledger(file, make=make)
+        assert caught.value.damaged
+    assert file.with_name("ledger.db-wal").read_bytes() == content
+
+
 def filled(file: Path, count: int = 200) -> bytes:
     """Make a ledger with `count` archives and runs; return its bytes, nothing being beside it."""
     with open_ledger(file) as ledger:

@@ -34,7 +34,10 @@ def _forgotten(ledger: "Ledger", app: str) -> tuple[str, ...]:
     """Return a sentence where archives of `app` were published that `ledger` never heard of."""
     from agebackup.model.lastrun import success_in
 
-    if ledger.sequel(app).sequence > 1 or ledger.archives(app, deleted=True, limit=1):
+    if ledger.sequel(app).sequence > 1:
+        return ()
+    known = ledger.archives(app, deleted=True)
+    if any(ledger.rebuilt or not one.foreign for one in known):  # `tag` adopts what it names
         return ()
     try:
         success = success_in(directories.last_run_file(app).read_bytes())
@@ -44,7 +47,8 @@ def _forgotten(ledger: "Ledger", app: str) -> tuple[str, ...]:
         return ()
     return (
         f"The ledger {printable(str(ledger.file))} knows no archive of {app}, although "
-        f"{printable(success.archive)} was published: it was removed or replaced, or could not be "
-        "used then. So the sequence numbers begin anew, and audit misses nothing that is older. "
+        f"{printable(success.archive)} was published: it was removed, emptied or replaced, "
+        "or could not be used then. So the sequence numbers begin anew, and audit misses nothing "
+        "that is older. "
         "To make the older archives known again: agebackup ledger rebuild DEST...",
     )

@@ -44,15 +44,17 @@ def known_config(to: Console) -> "Config | None":
 
 
 def known_ledger(to: Console, *, make: bool = False) -> "Ledger | None":
-    """Return the opened ledger, or None, with a warning where there is one that cannot be used."""
+    """Return the opened ledger, or None, with a warning where there is one that cannot be used.
+
+    Without `make`, an empty file counts as none.
+    """
     from agebackup.ledger import LedgerError, open_ledger
 
-    file = directories.ledger_file()
-    if not make and not file.exists():
-        return None
     try:
-        return open_ledger(file, make=make)
+        return open_ledger(directories.ledger_file(), make=make)
     except LedgerError as error:
+        if error.absent:
+            return None
         to.output.warn_once(f"{error.message} {error.hint}")
         return None
 

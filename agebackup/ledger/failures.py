@@ -13,8 +13,8 @@ import msgspec
 from agebackup.errors import BusyError, FailedError, NotFoundError, RefusedError, printable
 
 Cause = Literal["refused", "absent", "taken", "damaged", "newer", "locked"]
-"""The disk or its permissions refuse; there is none; something else has its name; its content makes
-no sense; a newer agebackup wrote it; another process holds it."""
+"""The disk or its permissions refuse; there is none, or an empty file; something else has its name;
+its content makes no sense; a newer agebackup wrote it; another process holds it."""
 
 REBUILD = "agebackup ledger rebuild DEST..."
 NO_NUMBER = "the archive carries no sequence number"

@@ -78,9 +78,15 @@ def newer(file: Path, version: int) -> LedgerError:
 
 
 def _stand(file: Path, *, make: bool) -> bool:
-    """Require a regular file; return whether it was made now, empty, 0600 whatever the umask."""
+    """Require a regular file; return whether it was made now, empty, 0600 whatever the umask.
+
+    An empty one is none yet: all that was in it, if there ever was anything, is gone.
+    """
     try:
-        return _require_regular(file)
+        _require_regular(file)
+        if not make and _is_empty(file):
+            raise LedgerError(file, "it is an empty file", "absent")
+        return False
     except FileNotFoundError:
         if not make:
             raise LedgerError(file, "there is none yet", "absent") from None
@@ -89,7 +95,8 @@ def _stand(file: Path, *, make: bool) -> bool:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(file, flags, _MODE)
     except FileExistsError:  # another process was faster
-        return _require_regular(file)
+        _require_regular(file)
+        return False
     try:
         os.fchmod(descriptor, _MODE)
     finally:
@@ -98,12 +105,16 @@ def _stand(file: Path, *, make: bool) -> bool:
     return True
 
 
-def _require_regular(file: Path) -> bool:
+def _require_regular(file: Path) -> None:
     mode = file.lstat().st_mode
     if not stat.S_ISREG(mode):
         kind = next((words for test, words in _KINDS.items() if test(mode)), "something else")
         raise LedgerError(file, f"{kind} has its name", "taken")
-    return False
+
+
+def _is_empty(file: Path) -> bool:
+    """Return whether there is nothing in the ledger, nor in its -wal."""
+    return not file.stat().st_size and not any(_wal_header(file))
 
 
 def _make_directory(directory: Path) -> None:
@@ -133,19 +144,31 @@ def _require_sound_wal(file: Path) -> None:
 
     Another process may write its header at this moment, so a bad one is looked at again.
     """
-    wal = companions(file)[0]
     for _ in range(3):
-        try:
-            descriptor = os.open(wal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
+        header = _wal_header(file)
+        if not any(header):
             return
-        try:
-            header = os.pread(descriptor, _WAL_HEADER, 0)
-        finally:
-            os.close(descriptor)
-        if len(header) < _WAL_HEADER or not any(header) or _is_wal_header(header):
+        if file.stat().st_size and _is_wal_header(header):
             return
-    raise LedgerError(file, f"{wal.name} beside it is damaged", "damaged")
+    raise LedgerError(file, f"{_wal(file).name} beside it is not its own, or damaged", "damaged")
+
+
+def _wal(file: Path) -> Path:
+    return companions(file)[0]
+
+
+def _wal_header(file: Path) -> bytes:
+    """Return how the -wal of `file` begins, nothing where it is absent or shorter than that."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(_wal(file), flags)
+    except FileNotFoundError:
+        return b""
+    try:
+        header = os.pread(descriptor, _WAL_HEADER, 0)
+    finally:
+        os.close(descriptor)
+    return header if len(header) == _WAL_HEADER else b""
 
 
 def _is_wal_header(header: bytes) -> bool:

@@ -85,6 +85,21 @@ def key_of(record: ArchiveRecord) -> tuple[str, str]:
     return stored("name", record.name), stored("destination", record.destination)
 
 
+def insertion(verb: str, record: Record) -> tuple[str, list[Any]]:
+    """Return the statement, which begins with `verb`, and the values that write `record`."""
+    names = columns(type(record))
+    listed, holders = (", ".join(f"[{name}]" for name in names), ", ".join("?" * len(names)))
+    statement = f"{verb} INTO {TABLES[type(record)]} ({listed}) VALUES ({holders})"
+    return statement, [stored(name, getattr(record, name)) for name in names]
+
+
+def removal(record: ArchiveRecord | RunRecord) -> tuple[str, tuple[str, ...]]:
+    """Return the statement and the values that remove the row of `record`."""
+    if isinstance(record, RunRecord):
+        return "DELETE FROM runs WHERE id = ?", (stored("id", record.id),)
+    return "DELETE FROM archives WHERE name = ? AND destination = ?", key_of(record)
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Make many records at once: the collector would walk through all that are there, each time."""

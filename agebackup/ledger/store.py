@@ -19,8 +19,10 @@ from agebackup.ledger.rows import (
     R,
     Record,
     columns,
+    insertion,
     key_of,
     loaded,
+    removal,
     restored,
     stored,
     uncollected,
@@ -154,12 +156,11 @@ class Ledger:
                 self.put(changed)
         return changed
 
-    def forget(self, records: Iterable[ArchiveRecord]) -> None:
+    def forget(self, records: Iterable[ArchiveRecord | RunRecord]) -> None:
         """Remove the rows of `records`, as if they had never been."""
         with self.together():
             for record in records:
-                query = "DELETE FROM archives WHERE name = ? AND destination = ?"
-                self._write(query, key_of(record))
+                self._write(*removal(record))
 
     def archives(
         self,
@@ -227,6 +228,13 @@ class Ledger:
         last = found[0]
         return Sequel(self.series, (last.sequence or 0) + 1, last.name, last.sha256)
 
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it was made again from what lies in folders."""
+        with self._explained():
+            query = "SELECT 1 FROM meta WHERE key = 'series_begun'"
+            return self._connection.execute(query).fetchone() is not None
+
     def begin_series(self, moment: datetime) -> str:
         """Begin a new count, as a rebuilt ledger must; return its id."""
         series = secrets.token_hex(16)
@@ -262,12 +270,7 @@ class Ledger:
     def _insert(self, verb: str, records: Iterable[Record]) -> None:
         with self.together(), self._explained("refused"):
             for record in records:
-                names = columns(type(record))
-                listed, holders = (", ".join(f"[{n}]" for n in names), ", ".join("?" * len(names)))
-                self._connection.execute(
-                    f"{verb} INTO {TABLES[type(record)]} ({listed}) VALUES ({holders})",
-                    [stored(name, getattr(record, name)) for name in names],
-                )
+                self._connection.execute(*insertion(verb, record))
 
     def _write(self, query: str, values: Any) -> int:
         with self.together(), self._explained("refused"):

@@ -74,18 +74,18 @@ def audit(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Audit
 
 def ledger_or_finding(file: Path) -> tuple[Ledger | None, Finding | None]:
     """Return the opened ledger, or None and what that means for an audit."""
-    if not file.exists():
-        return None, Finding(
-            "error",
-            "ledger-absent",
-            printable(str(file)),
-            "There is no ledger, so nothing says which archives there should be.",
-            "If backups were made on this machine: agebackup ledger rebuild DEST",
-        )
     try:
         return open_ledger(file, make=False), None
     except LedgerError as error:
-        return None, _unusable(error)
+        if not error.absent:
+            return None, _unusable(error)
+    return None, Finding(
+        "error",
+        "ledger-absent",
+        printable(str(file)),
+        "There is no ledger, so nothing says which archives there should be.",
+        "If backups were made on this machine: agebackup ledger rebuild --mine DEST",
+    )
 
 
 def _unusable(error: LedgerError) -> Finding:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from timers import AWKWARD, CRONTAB, TEXTS, job, person, program
 
 from agebackup.errors import FailedError, RefusedError, UsageError
+from agebackup.model.calendar import Every
 from agebackup.scheduling.cron import Cron, block, escaped, installed_command, parted, shell_command
 from agebackup.scheduling.job import Job
 from agebackup.system.progress import Progress
@@ -129,6 +130,22 @@ def test_the_first_and_only_line(cron: Cron, tmp_path: Path) -> None:
     assert cron.present("notes") == cron.render(job())
     assert cron.remove("notes")
     assert not (tmp_path / "crontab").exists()
+
+
+@pytest.mark.parametrize("every", ["daily", "weekly", "5m", "1h", "6h", "23:05"])
+def test_what_is_installed_says_it_itself(cron: Cron, tmp_path: Path, every: str) -> None:
+    """Whose timers there are, and how often they fire, is known without any notes of it."""
+    assert list(cron.apps()) == []
+    cron.install(job(every=every))
+    cron.install(job("", "3h"))
+    with (tmp_path / "crontab").open("a") as file:
+        file.write("# BEGIN agebackup of mine\n# BEGIN agebackup-/../x (written)\n")
+    assert list(cron.apps()) == ["", "notes"]
+    assert cron.rhythm("notes") == Every.parse(every)
+    assert cron.rhythm("") == Every.parse("3h") and cron.rhythm("other") is None
+    text = (tmp_path / "crontab").read_text()
+    (tmp_path / "crontab").write_text(text.replace("0 */3 * * *", "0 */3 1 * *"))
+    assert cron.rhythm("") is None
 
 
 def test_a_long_crontab(cron: Cron, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from timers import TEXTS, job, person, program
 
 from agebackup.errors import FailedError, RefusedError, StoppedError
+from agebackup.model.calendar import Every
 from agebackup.scheduling.job import Job
 from agebackup.scheduling.launchd import Launchd, label
 from agebackup.system.claims import Claims
@@ -87,6 +88,22 @@ def test_install_and_remove(mac: Launchd, tmp_path: Path) -> None:
     asked = (tmp_path / "asked").read_text()
     assert f"bootstrap gui/{os.getuid()}" in asked
     assert asked.count(f"bootout gui/{os.getuid()}/org.agebackup.notes") == 3
+
+
+@pytest.mark.parametrize("every", ["daily", "weekly", "5m", "1h", "6h", "23:05"])
+def test_what_is_installed_says_it_itself(mac: Launchd, every: str) -> None:
+    """Whose timers there are, and how often they fire, is known without any notes of it."""
+    assert list(mac.apps()) == []
+    mac.install(job(every=every))
+    mac.install(job("", "3h"))
+    (mac.person.home / "Library" / "LaunchAgents" / "org.agebackups.plist").touch()
+    assert list(mac.apps()) == ["", "notes"]
+    assert mac.rhythm("notes") == Every.parse(every)
+    assert mac.rhythm("") == Every.parse("3h") and mac.rhythm("other") is None
+    file = mac.person.home / "Library" / "LaunchAgents" / "org.agebackup.plist"
+    for content in ("", "<?xml version='1.0'?><plist>", "<plist><string>3h</string></plist>"):
+        file.write_text(content)
+        assert mac.rhythm("") is None
 
 
 @pytest.mark.parametrize(("status", "code"), [("0", 0), ("256", 1), ("3328", 13), ("15", -15)])

@@ -228,6 +228,22 @@ def test_install_and_remove(machine: Systemd, tmp_path: Path) -> None:
     assert "--user disable --now agebackup-notes.timer" in asked(tmp_path)
 
 
+@pytest.mark.parametrize("every", ["daily", "weekly", "5m", "1h", "6h", "23:05"])
+def test_what_is_installed_says_it_itself(machine: Systemd, every: str) -> None:
+    """Whose timers there are, and how often they fire, is known without any notes of it."""
+    assert list(machine.apps()) == []
+    machine.install(job(every=every))
+    machine.install(job("", "3h"))
+    (machine.units / "agebackup-\n.timer").touch()
+    (machine.units / "agebackups.timer").touch()
+    assert list(machine.apps()) == ["", "notes"]
+    assert machine.rhythm("notes") == Every.parse(every)
+    assert machine.rhythm("") == Every.parse("3h") and machine.rhythm("other") is None
+    file = machine.units / "agebackup.timer"
+    file.write_text(file.read_text() + "OnCalendar=monthly\n")
+    assert machine.rhythm("") is None
+
+
 def test_running_it_gives_the_commands_own_code(
     machine: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """When a timer fires: a few forms that cron, systemd and launchd all understand alike."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -89,6 +89,11 @@ def _period(text: str) -> int:
     words = {"hourly": "1h", "daily": "1d", "weekly": "1w"}
     match = _STEP.fullmatch(words.get(text, text))
     return int(match[1]) * _MINUTES[match[2]] if match else 0
+
+
+def rhythm_of(said: object, written: Callable[[Every], object]) -> Every | None:
+    """Return the rhythm that a timer says as `said`, where `written` says any; None if none."""
+    return next((one for one in rhythms() if written(one) == said), None)
 
 
 def rhythms() -> Iterator[Every]:

@@ -1,14 +1,17 @@
 """What a timer is to start, and what every kind of timer can do with it."""
 
+import re
 import shutil
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.errors import RefusedError, UsageError, printable
 from agebackup.model.calendar import Every
+from agebackup.model.names import require_app
 from agebackup.system.process import CommandError, CommandResult, run_command, tell_command
 from agebackup.system.progress import Progress
 
@@ -16,6 +19,7 @@ KINDS = ("systemd", "launchd", "cron")
 LONGEST_RUN = 43_200.0
 """Seconds that a run may take before its timer ends it."""
 _LOOK = 20.0
+_TIMER_NAME = re.compile(r"(?:org\.)?agebackup(?:[-.](.*))?")
 _LONGEST_DELAY, _SHARE = 300, 12
 _UNWRITABLE = ("Cc", "Cs")
 """Categories of characters that no crontab, unit file or plist can hold: line ends, lone halves."""
@@ -58,6 +62,15 @@ class Job:
 def timer_name(app: str) -> str:
     """Return what the timer of `app` ("": of all apps) is called."""
     return f"agebackup-{app}" if app else "agebackup"
+
+
+def apps_of(names: Iterable[str]) -> list[str]:
+    """Return the apps whose timers are called by one of `names`; what is not ours is left out."""
+    found = set()
+    for match in filter(None, map(_TIMER_NAME.fullmatch, names)):
+        with suppress(UsageError):
+            found.add(require_app(match[1]) if match[1] else "")
+    return sorted(found)
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,17 @@ class Timers(ABC):
     @abstractmethod
     def doubts(self, job: Job) -> Sequence[str]:
         """Return sentences about what may fail at night only."""
+
+    @abstractmethod
+    def apps(self) -> Sequence[str]:
+        """Return whose timers are there ("": one of all apps), whether anybody noted them or not.
+
+        Raises `FailedError` where that cannot be read.
+        """
+
+    @abstractmethod
+    def rhythm(self, app: str) -> Every | None:
+        """Return how often the installed timer of `app` fires; None for times that are not ours."""
 
     def outdated(self, job: Job) -> bool:
         """Return whether what is installed would hinder `job`, as it would be installed now."""

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from agebackup.errors import FailedError
-from agebackup.model.calendar import WEEK, Every
+from agebackup.model.calendar import WEEK, Every, rhythm_of
 from agebackup.scheduling.files import put, take_away
-from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, apps_of
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Deadline, pause
 from agebackup.system.process import CommandResult
@@ -44,6 +45,17 @@ class Launchd(Timers):
     def present(self, app: str) -> Mapping[str, str]:
         file = self._file(app)
         return {str(file): file.read_text(errors="replace")} if file.is_file() else {}
+
+    def apps(self) -> Sequence[str]:
+        return apps_of(file.stem for file in self._file("").parent.glob("org.agebackup*.plist"))
+
+    def rhythm(self, app: str) -> Every | None:
+        try:
+            agent = plistlib.loads("".join(self.present(app).values()).encode())
+            said = agent["StartCalendarInterval"]
+        except (ValueError, KeyError, TypeError, ExpatError):
+            return None
+        return rhythm_of(said, moments)
 
     def install(self, job: Job) -> None:
         file = self._file(job.app)

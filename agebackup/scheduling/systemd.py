@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from agebackup.errors import UsageError, printable
-from agebackup.model.calendar import WEEK, Every
+from agebackup.model.calendar import WEEK, Every, rhythm_of
 from agebackup.scheduling.files import put, take_away
-from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, timer_name
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, apps_of, timer_name
 from agebackup.system.claims import Claims
 from agebackup.system.process import CommandResult
 from agebackup.system.progress import Progress
 
+_WHEN = "OnCalendar="
 _REFUSED = "\"'\\"
 SYSTEM_UNITS = Path("/etc/systemd/system")
 
@@ -100,6 +101,14 @@ class Systemd(Timers):
             for file in self._files(app)
             if file.is_file()
         }
+
+    def apps(self) -> Sequence[str]:
+        return apps_of(file.stem for file in self.units.glob("agebackup*.timer"))
+
+    def rhythm(self, app: str) -> Every | None:
+        lines = self.present(app).get(str(self._files(app)[1]), "").splitlines()
+        said = [line.removeprefix(_WHEN) for line in lines if line.startswith(_WHEN)]
+        return rhythm_of(said, lambda every: [calendar(every)])
 
     def install(self, job: Job) -> None:
         for file, text in self.render(job).items():

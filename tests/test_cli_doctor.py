@@ -26,6 +26,7 @@ from agebackup.model.checkup import (
     of_versions,
 )
 from agebackup.model.source import DatabaseSource, Source
+from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 from agebackup.operations.doctor import NETWORK, answering, of_sources
 from agebackup.system.claims import Claims
@@ -324,8 +325,18 @@ def test_a_timer_is_missed_when_nothing_was_heard_of_it(
     watch: Watch, period: float | None, heard: datetime | None, found: tuple[str, str] | None
 ) -> None:
     """Twice its period without a run is an error; no timer at all is one where it should be."""
-    findings = of_timer("notes", watch, period, heard, NOW)
+    timer = Timer("", "cron", "1h", period, heard) if period and heard else None
+    findings = of_timer("notes", watch, timer, None, NOW)
     assert [(one.severity, one.code) for one in findings] == ([found] if found else [])
+    assert of_timer("notes", Watch(), timer, NOW, NOW) == () or timer is None
+
+
+def test_what_to_try_with_a_silent_timer_works() -> None:
+    """One timer for all apps is tried by the command that has no name."""
+    since = NOW - 999 * HOUR
+    for app in ("", "notes"):
+        (one,) = of_timer("notes", Watch(), Timer(app, "cron", "1h", 3600.0, since), None, NOW)
+        assert one.remedy.endswith(f"run-now {app}".rstrip())
 
 
 @pytest.mark.linux

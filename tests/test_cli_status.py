@@ -6,18 +6,27 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Keys, Outcome, World
-from nights import declare
-from past_nights import SIZE, ago, amend, figures, night, ran, state
+from nights import declare, last_run
+from past_nights import SIZE, ago, amend, figures, night, ran
 from sample_app import SampleApp, command
 from system_faults import OWN_MOUNTS
+from timers import CRONTAB, program
 
 pytestmark = pytest.mark.linux
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A machine whose crontab and systemctl may be stood in for."""
+    path = f"{world.directory / 'bin'}:{world.env['PATH']}"
+    return replace(world, env={**world.env, "PATH": path})
 
 
 @pytest.fixture
@@ -35,6 +44,21 @@ def judged(world: World, *words: object) -> tuple[int, dict[str, Any]]:
 
 def codes(one: dict[str, Any]) -> set[str]:
     return {finding["code"] for finding in one["findings"]}
+
+
+def timed(
+    world: World, every: str, *app: str, since: datetime | None = None, kind: str = "cron"
+) -> None:
+    """Install a timer that fires `every` so often; its crontab is the file of that name at home."""
+    for name, body in (("crontab", CRONTAB), ("systemctl", "")):
+        program(world.directory / "bin", name, body)
+    words = ("schedule", "install", *app, "--every", every, "--kind", kind, "--no-run")
+    assert world.run(*words).code == 0
+    if since is not None:
+        noted = json.loads((world.state / "schedule.json").read_text())
+        for one in noted["timers"].values():
+            one["since"] = since.isoformat()
+        (world.state / "schedule.json").write_text(json.dumps(noted))
 
 
 def under(world: World, prefix: Sequence[str], *words: str) -> Outcome:
@@ -108,23 +132,130 @@ def test_the_installed_timer_sets_the_measure(
     world: World, out: Path, timer: str, hours: float, code: int
 ) -> None:
     """With a timer of its own an app may be as old as that lets it become; its next run is told."""
-    noted = {"every": timer, "kind": "cron", "since": "2026-11-01T00:00:00+00:00"}
-    (state(world) / "schedule.json").write_text(json.dumps({"timers": {"notes": noted}}))
+    timed(world, timer, "notes")
     night(world, out, ago(hours=hours))
     found, one = judged(world)
-    assert found == code and "no-timer" not in codes(one)
+    assert found == code and codes(one) == ({"stale"} if code else set())
     assert datetime.fromisoformat(one["next_run"]) > ago()
-    assert "next run " in world.run("status").out
+
+
+def test_the_next_run_is_told_in_local_time(world: World, out: Path) -> None:
+    """What was asked for as 03:30 is shown as 03:30, with the name of the zone."""
+    night(world, out, ago(hours=1))
+    timed(world, "03:30", "notes")
+    for zone, names in (("Europe/Berlin", "CES?T"), ("Asia/Kolkata", "IST"), ("UTC", "UTC")):
+        done = world.run("status", env={**world.env, "TZ": zone})
+        assert re.search(rf"; next run \d{{4}}-\d\d-\d\d 03:30 ({names});", done.out), done.out
 
 
 def test_one_timer_for_all(world: World, out: Path) -> None:
     """Who has one timer for every app is not told that none is there."""
     night(world, out, ago(hours=1))
     assert codes(judged(world)[1]) == {"no-timer"}
-    noted = {"every": "1h", "kind": "cron", "since": "2026-11-01T00:00:00+00:00"}
-    (state(world) / "schedule.json").write_text(json.dumps({"timers": {"": noted}}))
+    timed(world, "1h")
     _, one = judged(world)
     assert codes(one) == set() and one["next_run"]
+    night(world, out, ago(hours=1), app="scratch")
+    mine, other = json.loads(world.run("--json", "status").out)["apps"]
+    assert mine["next_run"] and other["next_run"] is None, "no timer takes what is not declared"
+
+
+@pytest.mark.parametrize("content", [None, "", "# for later\n"])
+@pytest.mark.parametrize("name", ["notes", None])
+def test_a_configuration_that_vanished(
+    world: World, out: Path, content: str | None, name: str | None
+) -> None:
+    """Where a timer is installed nothing is well without the configuration that it needs."""
+    timed(world, "daily", *([name] if name else []))
+    night(world, out, ago(hours=1))
+    assert judged(world)[0] == 0
+    world.config.unlink()
+    if content is not None:
+        world.config.write_text(content)
+    code, one = judged(world)
+    assert (code, one["state"], one["next_run"]) == (5, "at-risk", None)
+    assert "undeclared" in codes(one)
+    done = world.run("status", "notes")
+    assert done.code == 5 and done.out.startswith("notes: AT RISK;")
+
+
+def test_a_timer_is_all_that_is_left(world: World, out: Path) -> None:
+    """A timer whose app neither configuration nor ledger knows is told of."""
+    timed(world, "daily", "notes")
+    world.config.write_text("")
+    for words in ((), ("notes",)):
+        done = world.run("status", *words)
+        assert done.code == 5 and "[undeclared]" in done.out and "NOTHING KNOWN" in done.out
+    assert world.run("status", "other").code == 10
+
+
+@pytest.mark.parametrize(
+    ("crontab", "code", "found"),
+    [
+        ("", 5, "timer-gone"),
+        ("5 4 * * * true\n", 5, "timer-gone"),
+        (("30 3 * * *", "# 30 3 * * *"), 5, "timer-gone"),
+        (("30 3 * * *", "0 5 1 * *"), 0, "timer-altered"),
+    ],
+)
+def test_a_timer_that_is_not_as_it_was(
+    world: World, out: Path, crontab: str | tuple[str, str], code: int, found: str
+) -> None:
+    """The crontab is looked at: what no longer stands there gets no next run."""
+    night(world, out, ago(hours=1))
+    timed(world, "daily", "notes")
+    file = world.home / "crontab"
+    before = file.read_text()
+    assert "30 3 * * *" in before
+    file.write_text(before.replace(*crontab) if isinstance(crontab, tuple) else crontab)
+    exit_code, one = judged(world)
+    assert (exit_code, codes(one), one["next_run"]) == (code, {found}, None)
+    done = world.run("status")
+    assert "next run" not in done.out
+    assert "agebackup schedule install notes --every daily" in done.out
+
+
+def test_units_that_are_gone(world: World, out: Path) -> None:
+    """systemd's timers are looked for where they were installed."""
+    night(world, out, ago(hours=1))
+    timed(world, "daily", "notes", kind="systemd")
+    assert judged(world)[1]["next_run"]
+    unit = world.home / "config" / "systemd" / "user" / "agebackup-notes.timer"
+    unit.write_text(unit.read_text().replace("03:30", "05:30"))
+    assert codes(judged(world)[1]) == {"timer-altered"}
+    unit.unlink()
+    code, one = judged(world)
+    assert (code, codes(one)) == (5, {"timer-gone"})
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("import time, signal\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)", "not answer"),
+        ("raise SystemExit('You are not allowed to use this program')", "cannot be read"),
+    ],
+)
+def test_a_crontab_that_does_not_answer(world: World, out: Path, body: str, why: str) -> None:
+    """Who cannot be asked whether the timer is there is waited for briefly, and it is said."""
+    night(world, out, ago(hours=1))
+    timed(world, "daily", "notes")
+    body = f"import os\nopen({str(world.home / 'pid')!r}, 'w').write(str(os.getpid()))\n{body}"
+    program(world.directory / "bin", "crontab", body)
+    done = world.run("status", seconds=20)
+    assert done.code == 0 and "next run" in done.out
+    assert "timers are still there is not known" in done.err and why in done.err
+    pid = int((world.home / "pid").read_text())
+    assert not Path(f"/proc/{pid}").exists(), "nobody is left behind"
+
+
+def test_ten_months_of_silence(world: World, out: Path) -> None:
+    """That the timer no longer calls is told as the cause."""
+    night(world, out, ago(days=304))
+    ran(world, "ok", days=304)
+    timed(world, "daily", "notes", since=ago(days=400))
+    done = world.run("status")
+    assert done.code == 5 and "Nothing was heard of its timer for 304d" in done.out
+    assert "agebackup schedule run-now notes" in done.out and "agebackup log" not in done.out
 
 
 def test_the_last_failure_and_its_reason(world: World, app: SampleApp, keys: Keys) -> None:
@@ -135,7 +266,8 @@ def test_the_last_failure_and_its_reason(world: World, app: SampleApp, keys: Key
     app.ledger.write_bytes(b"no database")
     assert world.run("create", "notes").code == 1
     done = world.run("status")
-    assert done.code == 0 and "last run of notes" in done.out and "last failure" in done.out
+    assert done.code == 0 and "last run of notes" in done.out
+    assert "last failure" not in done.out, "it was said already"
     code, one = judged(world)
     assert code == 0 and "last-run-failed" in codes(one)
     assert str(app.ledger) in one["last_failure"]["message"]
@@ -146,6 +278,29 @@ def test_the_last_failure_and_its_reason(world: World, app: SampleApp, keys: Key
     assert world.run("create", "notes").code == 0
     code, one = judged(world)
     assert code == 0 and "last-run-failed" not in codes(one) and one["last_failure"]
+    assert "last failure" not in world.run("status").out
+    success = last_run(world)["last_success"]["time"]
+    assert datetime.fromisoformat(success) == datetime.fromisoformat(one["last_success"]).replace(
+        microsecond=0
+    )
+
+
+def test_a_failure_that_no_success_followed(world: World, out: Path) -> None:
+    """It is told while another run is at work, or was cut off; no clock makes its age nonsense."""
+    night(world, out, ago(days=2))
+    ran(world, "ok", days=2)
+    ran(world, "failed", "No room.", days=1)
+    ran(world, "running", minutes=5)
+    assert re.search(r"last failure 1d( \d+s)? ago: No room\.", world.run("status").out)
+    assert judged(world)[1]["last_success"] is not None
+    back = ("faketime", "-f", f"@{ago(days=10):%Y-%m-%d %H:%M:%S}")
+    assert re.search(r"last failure \d+d \d+\w+ ahead of the clock: ", under(world, back).out)
+
+
+def test_an_archive_is_no_success(world: World, out: Path) -> None:
+    """When something last went well is what runs tell, not what lies in the folder."""
+    night(world, out, ago(hours=1))
+    assert judged(world)[1]["last_success"] is None
 
 
 def test_a_hostile_reason_reaches_no_terminal(world: World, out: Path) -> None:
@@ -268,6 +423,7 @@ def test_the_newest_is_looked_for(world: World, out: Path) -> None:
     newest.write_bytes(b"x" * (SIZE - 1))
     code, one = judged(world)
     assert code == 5 and "newest-cut" in codes(one) and one["stale"]
+    assert one["state"] == "at-risk" and world.run("status").out.startswith("notes: AT RISK;")
     newest.unlink()
     code, one = judged(world)
     assert code == 5 and "newest-gone" in codes(one) and one["newest"] == newest.name

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agebackup.model.freshness import GRACE, ROOM, AppStatus, Facts, Look, judge
+from agebackup.model.complaints import ROOM
+from agebackup.model.freshness import GRACE, AppStatus, judge
 from agebackup.model.inventory import FUTURE
 from agebackup.model.names import ArchiveName
+from agebackup.model.observed import Facts, Look
 from agebackup.model.records import ArchiveRecord, DatabaseFigures, Figures, RunRecord
+from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
@@ -29,10 +32,17 @@ def run(outcome: Any, message: str = "", age: timedelta = HOUR) -> RunRecord:
     return RunRecord("1", "notes", "auto", NOW - age, outcome=outcome, message=message)
 
 
+def timer(seconds: float | None = None, **changes: Any) -> Timer:
+    """Return a timer that was installed just now: the app's own, or one for all that asks daily."""
+    app, every = ("notes", seconds) if seconds is not None else ("", 86_400.0)
+    whole = Timer(app, "cron", "daily", every, NOW - HOUR, next_run=NOW + HOUR)
+    return replace(whole, **changes)
+
+
 def facts(*archives: ArchiveRecord, **changes: Any) -> Facts:
     """Return what is known of a well watched app with these archives, all of them in place."""
     look = Look("", 10**9, {one.file_name: SIZE for one in archives})
-    rest = {"watch": Watch(), "look": look, "next_run": NOW + HOUR} | changes
+    rest = {"watch": Watch(), "look": look, "timer": timer()} | changes
     return Facts("notes", "/out", archives=archives, **rest)
 
 
@@ -45,7 +55,7 @@ def test_all_is_well() -> None:
     newest = archive(HOUR)
     found = judge(facts(newest, archive(25 * HOUR)), NOW)
     assert (found.state, found.stale, found.findings) == ("fresh", False, ())
-    assert found.newest == newest and found.last_success == newest.time
+    assert found.newest == newest and found.next_run == NOW + HOUR
 
 
 LIMITS = [
@@ -67,11 +77,12 @@ def test_the_limit(
     """What the person asks now, else what is configured, else the timer's or the configured
     interval with its jitter and two hours; and exactly that old is not too old."""
     age = timedelta(seconds=limit or 0)
-    found = judge(facts(archive(age), watch=watch, period=period, max_age=asked), NOW)
+    calls = timer(period) if watch is not None else None
+    found = judge(facts(archive(age), watch=watch, timer=calls, max_age=asked), NOW)
     assert found.limit == limit and not found.stale
     assert found.state == ("known" if limit is None else "fresh")
     if limit is not None:
-        late = judge(facts(archive(age + HOUR), watch=watch, period=period, max_age=asked), NOW)
+        late = judge(facts(archive(age + HOUR), watch=watch, timer=calls, max_age=asked), NOW)
         assert late.stale and late.state == "stale" and "stale" in codes(late)
 
 
@@ -79,8 +90,8 @@ def test_the_limit(
     ("changes", "state", "stale"),
     [
         ({}, "never", True),
-        ({"watch": None}, "unknown", True),
-        ({"watch": None, "runs": (run("failed"),)}, "never", True),
+        ({"watch": None, "timer": None}, "unknown", True),
+        ({"watch": None, "timer": None, "runs": (run("failed"),)}, "never", True),
         ({"watch": Watch(enabled=False)}, "disabled", False),
         ({"watch": Watch(enabled=False), "max_age": 60.0}, "never", True),
         ({"look": None}, "never", True),
@@ -121,10 +132,20 @@ def test_the_last_run(last: RunRecord, running: bool, code: str | None) -> None:
 
 
 def test_the_last_failure_is_remembered() -> None:
-    """A failure before the last success is still known."""
+    """A failure before the last success is still known, and is no longer what matters."""
     failed = run("failed", "No room.", 5 * HOUR)
     found = judge(facts(archive(HOUR), runs=(run("ok"), failed)), NOW)
-    assert found.last_failure == failed and found.findings == ()
+    assert found.last_failure == failed and found.findings == () and not found.failing
+    found = judge(facts(archive(HOUR), runs=(run("running"), failed, run("ok", age=9 * HOUR))), NOW)
+    assert found.last_failure == failed and found.failing
+
+
+def test_the_last_success() -> None:
+    """It is the last run that ended well, else what last-run.json tells, never a mere file."""
+    runs = (run("failed"), run("incomplete", age=2 * HOUR), run("ok", age=3 * HOUR))
+    assert judge(facts(archive(HOUR), runs=runs), NOW).last_success == NOW - 3 * HOUR
+    assert judge(facts(archive(HOUR)), NOW).last_success is None
+    assert judge(facts(archive(HOUR), success=NOW - HOUR), NOW).last_success == NOW - HOUR
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,7 @@ def test_the_destination(look: Look | None, code: str | None, stale: bool) -> No
     """What is wrong with the place is named; only a missing or cut archive is no backup."""
     found = judge(facts(archive(HOUR), look=look), NOW)
     assert codes(found) == ([code] if code else []) and found.stale is stale
+    assert found.state == ("at-risk" if stale else "fresh")
     assert all("/out" in one.fact or archive(HOUR).name in one.fact for one in found.findings)
 
 
@@ -181,15 +203,55 @@ def test_the_clock() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"next_run": None}, True),
-        ({"next_run": None, "watch": Watch(enabled=True)}, False),
-        ({"next_run": None, "watch": None}, False),
+        ({"timer": None}, True),
+        ({"timer": None, "watch": Watch(enabled=True)}, False),
+        ({"timer": None, "watch": None}, False),
         ({}, False),
     ],
 )
 def test_no_timer(changes: dict[str, Any], told: bool) -> None:
     """Who neither installed a timer nor said that there is one is told so."""
     assert ("no-timer" in codes(judge(facts(archive(HOUR), **changes), NOW))) == told
+
+
+@pytest.mark.parametrize(
+    ("calls", "code", "stale"),
+    [
+        (timer(3600.0, gone=True, next_run=None), "timer-gone", True),
+        (timer(gone=True, next_run=None), "timer-gone", True),
+        (timer(3600.0, altered=True, next_run=None), "timer-altered", False),
+    ],
+)
+def test_a_timer_that_was_tampered_with(calls: Timer, code: str, stale: bool) -> None:
+    """Without its timer no young archive is at ease, and no next run is promised."""
+    found = judge(facts(archive(HOUR), timer=calls), NOW)
+    assert (codes(found), found.stale, found.next_run) == ([code], stale, None)
+    assert "schedule install" in found.findings[0].remedy
+
+
+@pytest.mark.parametrize("seconds", [3600.0, None])
+def test_a_timer_that_the_configuration_forgot(seconds: float | None) -> None:
+    """Whose declaration is gone while a timer calls is an error, however young the archive is."""
+    found = judge(facts(archive(HOUR), timer=timer(seconds), watch=None), NOW)
+    assert (codes(found), found.state, found.stale) == (["undeclared"], "at-risk", True)
+    assert found.next_run is None and "schedule remove" in found.findings[0].remedy
+
+
+def test_a_timer_that_nothing_was_heard_of() -> None:
+    """Long silence is told as the cause beside what is stale, and only then is it an error."""
+    old, since = archive(304 * 24 * HOUR), NOW - 400 * 24 * HOUR
+    ran = (run("ok", age=304 * 24 * HOUR),)
+    calls = timer(86_400.0, since=since)
+    found = judge(facts(old, timer=calls, runs=ran), NOW)
+    assert codes(found) == ["stale", "timer-silent"]
+    assert "for 304d." in found.findings[1].fact
+    assert not any("agebackup log" in one.remedy for one in found.findings)
+    shared = judge(facts(old, timer=timer(since=since)), NOW)
+    assert shared.findings[1].remedy.endswith("schedule run-now")
+    lenient = judge(facts(old, timer=calls, runs=ran, watch=Watch(max_age=1e9)), NOW)
+    assert (codes(lenient), lenient.stale) == (["timer-silent"], False)
+    for known in ({"heard": NOW - HOUR}, {"runs": (run("cut", age=HOUR),)}, {"running": True}):
+        assert "timer-silent" not in codes(judge(facts(old, timer=calls, **known), NOW))
 
 
 def test_a_sudden_loss() -> None:

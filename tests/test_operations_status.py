@@ -33,7 +33,7 @@ class Listening(Progress):
 
 def watched(directory: Path, app: str = "notes") -> Watched:
     lock = directory.parent / f"{app}.lock"
-    return Watched(app, directory, lock, Watch(), next_run=NOW + timedelta(hours=1))
+    return Watched(app, directory, lock, Watch(enabled=True))
 
 
 def archive(out: Path, app: str = "notes") -> ArchiveName:

@@ -1,7 +1,7 @@
 """agebackup status"""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +10,21 @@ import click
 
 from agebackup.cli.console import console
 from agebackup.cli.findings import fields, told
-from agebackup.cli.scope import known_ledger, now, places
+from agebackup.cli.scope import known_config, known_ledger, now, places
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.timers import timers
-from agebackup.errors import STALE, printable
+from agebackup.cli.timers import last_told, timers
+from agebackup.errors import STALE, NotFoundError, printable
 from agebackup.model.durations import span_text
 from agebackup.model.names import folder_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from agebackup.cli.console import Console
     from agebackup.cli.scope import Place
-    from agebackup.cli.timers import Timer
     from agebackup.model.freshness import AppStatus
     from agebackup.model.records import ArchiveRecord
+    from agebackup.model.timer import Timer
     from agebackup.operations.status import Watched
 
 
@@ -35,73 +36,126 @@ def command(app: str | None, max_age: str | None) -> int:
     """Say of each app whether its backups are fresh: a line per app, and what is wrong.
 
     Exit code 5 where the newest archive is older than --max-age (else max_age, else the interval
-    with its jitter and two hours), missing, cut short or from the future, or where there is none.
-    Looks at names and sizes only, and waits for no destination that hangs.
+    with its jitter and two hours), missing, cut short or from the future, or where there is none,
+    and where an installed timer is gone, or the configuration no longer declares its app. Looks at
+    names and sizes only, and waits for no destination that hangs.
     """
     from agebackup.model.durations import parse_duration
     from agebackup.operations.status import status
 
     out = console(current(), "status")
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
-    watched = list(_watched(places(app, None, out), limit, timers(out)))
+    installed = timers(out)
+    found = _places(app, installed, out)
     moment = now()
-    found = status(watched, known_ledger(out), moment, out.progress)
-    code = STALE if any(one.stale for one in found) else 0
+    watched = list(_watched(found, limit, _takes(installed, out)))
+    judged = (
+        *status(watched, known_ledger(out), moment, out.progress),
+        *_astray(app, found, installed, moment),
+    )
+    code = STALE if any(one.stale for one in judged) else 0
     if out.settings.json:
         out.output.result(
             "",
             status="stale" if code else "ok",
             exit=code,
-            apps=[_fields(one, moment) for one in found],
+            apps=[_fields(one, moment) for one in judged],
         )
     else:
-        out.output.result("\n".join(line for one in found for line in _lines(one, moment)))
+        out.output.result("\n".join(line for one in judged for line in _lines(one, moment)))
     return code
 
 
+def _places(
+    app: str | None, installed: "Mapping[str, Timer]", out: "Console"
+) -> "tuple[Place, ...]":
+    """Return the places; none where only a timer knows of the app."""
+    try:
+        return places(app, None, out)
+    except NotFoundError:
+        if not any(one and app in (None, one) for one in installed):
+            raise
+        return ()
+
+
+def _takes(installed: "Mapping[str, Timer]", out: "Console") -> "Callable[[Place], Timer | None]":
+    """Return what tells the timer that backs up a place's app, or that should."""
+    config = known_config(out)
+    none_declared = config is None or not config.apps
+
+    def timer(place: "Place") -> "Timer | None":
+        profile = place.profile
+        asked = profile.watch.enabled is not False if profile else none_declared
+        return installed.get(place.app or "") or (installed.get("") if asked else None)
+
+    return timer
+
+
 def _watched(
-    found: "Iterable[Place]", limit: float | None, installed: "Mapping[str, Timer]"
+    found: "Iterable[Place]", limit: float | None, timer: "Callable[[Place], Timer | None]"
 ) -> "Iterable[Watched]":
     from agebackup.cli import directories
     from agebackup.operations.status import Watched
 
     for place in found:
         assert place.app is not None
-        timer = installed.get(place.app) or installed.get("")
         path = Path(os.path.abspath(place.to))
+        heard, success = last_told(place.app)
         yield Watched(
             place.app,
             folder_of(path),
             directories.lock_file(place.app),
             place.profile.watch if place.profile else None,
-            timer.seconds if timer and place.app in installed else None,
+            timer(place),
             limit,
-            timer.next_run if timer else None,
+            heard,
+            success,
         )
+
+
+def _astray(
+    app: str | None,
+    found: "Iterable[Place]",
+    installed: "Mapping[str, Timer]",
+    moment: "datetime",
+) -> "Iterable[AppStatus]":
+    """Return the judgement of apps of which there is nothing but a timer."""
+    from agebackup.model.freshness import judge
+    from agebackup.model.observed import Facts, Look
+
+    known = {place.app for place in found}
+    for name, timer in installed.items():
+        if name and name not in known and app in (None, name):
+            yield judge(Facts(name, "", timer=timer, look=Look()), moment)
 
 
 def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
     parts = [f"{printable(one.app)}: {_WORDS[one.state]}"]
     if one.newest is not None:
-        age = span_text(moment - one.newest.time)
-        age = f"{age} ago" if one.newest.time <= moment else f"{age} ahead of the clock"
         size = f", {one.newest.size:,} bytes" if one.newest.size is not None else ""
-        parts.append(f"newest {age}{size}")
+        parts.append(f"newest {_when(one.newest.time, moment)}{size}")
         parts += _checks(one, moment)
     if one.limit is not None and one.state != "disabled":
         parts.append(f"stale after {span_text(timedelta(seconds=one.limit))}")
     if one.next_run is not None:
-        parts.append(f"next run {one.next_run:%Y-%m-%d %H:%M} UTC")
-    parts.append(printable(one.destination))
+        parts.append(f"next run {one.next_run.astimezone():%Y-%m-%d %H:%M %Z}")
+    parts += [printable(one.destination)] if one.destination else []
     lines = ["; ".join(parts), *told(one.findings)]
-    if one.last_failure is not None:
-        said = printable(one.last_failure.message)
-        lines.append(f"  last failure {span_text(moment - one.last_failure.begun)} ago: {said}")
+    said = any(finding.code == "last-run-failed" for finding in one.findings)
+    if one.last_failure is not None and one.failing and not said:
+        why, when = printable(one.last_failure.message), _when(one.last_failure.begun, moment)
+        lines.append(f"  last failure {when}: {why}")
     return lines
+
+
+def _when(then: "datetime", moment: "datetime") -> str:
+    age = span_text(moment - then)
+    return f"{age} ago" if then <= moment else f"{age} ahead of the clock"
 
 
 _WORDS = {
     "fresh": "fresh",
+    "at-risk": "AT RISK",
     "stale": "STALE",
     "never": "NEVER BACKED UP",
     "disabled": "disabled",
@@ -114,7 +168,7 @@ def _checks(one: "AppStatus", moment: "datetime") -> list[str]:
     """Return how far anybody has seen that an archive can be read back."""
     tried = {"verified": one.verified, "restored": one.restored}
     said = [
-        f"last {how} {span_text(moment - record.checked)} ago"
+        f"last {how} {_when(record.checked, moment)}"
         for how, record in tried.items()
         if record is not None and record.checked is not None
     ]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, Severity
+from agebackup.model.timer import Timer, missed, silent
 from agebackup.model.watch import Watch
 
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -144,17 +144,16 @@ def of_size(archive: str, size: int) -> tuple[Finding, ...]:
 
 
 def of_timer(
-    app: str, watch: Watch, period: float | None, heard: datetime | None, now: datetime
+    app: str, watch: Watch, timer: Timer | None, heard: datetime | None, now: datetime
 ) -> tuple[Finding, ...]:
     """Return whether something backs `app` up by itself, and was heard of lately.
 
-    `period` is how often, in seconds, None without an installed timer; `heard` is when the last run
-    ended or, later than that, the timer was installed.
+    `timer` is the one that takes it; `heard` is when the last run ended.
     """
     if watch.enabled is False:
         fact = f"{app} is disabled in the configuration: nothing backs it up by itself."
         return (Finding("note", "disabled", app, fact, "Set enabled = true, or leave it out."),)
-    if period is None or heard is None:
+    if timer is None:
         return (
             Finding(
                 "warning" if watch.enabled else "note",
@@ -164,15 +163,6 @@ def of_timer(
                 f"Install one: agebackup schedule install {app}",
             ),
         )
-    silence = now - heard
-    if silence <= timedelta(seconds=2 * period) + _SKEW:
-        return ()
-    return (
-        Finding(
-            "error",
-            "timer-silent",
-            app,
-            f"Nothing was heard of its timer for {span_text(silence)}.",
-            f"See whether the machine sleeps then; try: agebackup schedule run-now {app}",
-        ),
-    )
+    last = max(timer.since, heard) if heard else timer.since
+    silence = missed(timer.expected(watch.interval), last, now)
+    return (silent(timer, app, silence),) if silence is not None else ()

@@ -16,9 +16,11 @@ from agebackup.destinations.listing import read_entries
 from agebackup.errors import AgebackupError
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.classifying import classify
-from agebackup.model.freshness import AppStatus, Facts, Look, judge
+from agebackup.model.freshness import AppStatus, judge
 from agebackup.model.names import ArchiveName
+from agebackup.model.observed import Facts, Look
 from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 from agebackup.system.outcome import Result
 from agebackup.system.probing import within
@@ -35,16 +37,17 @@ RUNS = 200
 class Watched:
     """One app in one folder, whose path need not exist. `lock_file` tells whether a run is at work.
 
-    `watch`, `period`, `max_age` and `next_run` as in `Facts`.
+    The rest is as in `Facts`.
     """
 
     app: str
     directory: Path
     lock_file: Path
     watch: Watch | None = None
-    period: float | None = None
+    timer: Timer | None = None
     max_age: float | None = None
-    next_run: datetime | None = None
+    heard: datetime | None = None
+    success: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,14 @@ def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> F
         one.app,
         answer.key,
         one.watch,
-        one.period,
+        one.timer,
         one.max_age,
         archives,
         mine.runs,
         look,
         running=last is not None and last.outcome == "running" and _is_held(one.lock_file),
-        next_run=one.next_run,
+        heard=one.heard,
+        success=one.success,
     )
 
 

@@ -14,16 +14,23 @@ from conftest import Keys, World
 from nights import declare, events, keeping, last_run, script, told
 from sample_app import SampleApp, command
 from shelf import under
+from web import answering, server
 
-from agebackup.errors import FailedError
+from agebackup.destinations.folder import listed_folder
+from agebackup.errors import BusyError, FailedError
 from agebackup.ledger import open_ledger
+from agebackup.model.command import Command
 from agebackup.model.lastrun import Success, published_in, success_in
+from agebackup.model.profile import Profile
 from agebackup.model.records import ArchiveRecord, RunRecord
-from agebackup.model.watch import Hooks
+from agebackup.model.watch import Hooks, Watch
 from agebackup.operations.hooks import Telling
 from agebackup.operations.journal import Journal
+from agebackup.operations.order import Order, Site
 from agebackup.operations.record import Post, Recording
+from agebackup.operations.supervision import Charge, OtherRunError, Supervision
 from agebackup.system.claims import Claims
+from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
 
 COUNT = "retention = {count = 2}\n"
@@ -332,6 +339,39 @@ def test_an_impossible_last_run(world: World, app: SampleApp, keys: Keys) -> Non
     outcome = world.run("create", "notes")
     assert outcome.code == 0 and "last-run.json" in outcome.err
     assert len(archives(out)) == 1 and runs(world)[0].outcome == "ok"
+
+
+def busy() -> Order:
+    raise BusyError("The source is locked.")
+
+
+@pytest.mark.parametrize("meanwhile", ["made", "at work"])
+def test_a_try_that_another_run_made_needless(tmp_path: Path, meanwhile: str) -> None:
+    """No failed run stays behind it, nobody waits for its end, and no hook is called."""
+    (tmp_path / "out").mkdir()
+    clock, claims = partial(datetime.now, UTC), Claims(tmp_path / "claims")
+    lock = tmp_path / "app.lock"
+    site = Site(listed_folder(str(tmp_path / "out")), tmp_path, lock, claims)
+    answers = iter([True, False])
+    with server(answering(200)) as served, open_ledger(tmp_path / "ledger.db") as ledger:
+        hooks = Hooks(on_failure=Command(("/nonexistent",), 5), healthcheck_url=served.address)
+        profile = Profile("notes", base=tmp_path, watch=Watch(hooks=hooks))
+        post = Post(ledger, tmp_path / "x.json", Journal(None, clock), claims, clock)
+        charge = Charge(
+            "notes", lambda: site, busy, profile, needed=lambda _: next(answers), waits=(0.01,)
+        )
+        run = Supervision(charge, post, Progress())
+        assert run.attempt() is not None
+        assert [one.outcome for one in ledger.runs("notes")] == ["failed"]
+        if meanwhile == "made":
+            assert run.attempt() is None and run.done is None
+        else:
+            other = exclusive(lock, wait_seconds=0, what="a run", progress=Progress())
+            with other, pytest.raises(OtherRunError):
+                run.attempt()
+        assert not ledger.runs("notes") and not (tmp_path / "x.json").exists()
+    ends = [body for _, path, body in served.seen if "/start" not in path]
+    assert ends == ([b"notes: Another run made the archive."] if meanwhile == "made" else [])
 
 
 def test_messages_fit_a_person(world: World, app: SampleApp, keys: Keys) -> None:

@@ -61,6 +61,21 @@ class Telling:
                 problems.append(_unheard("end", ping.end()))
         return [problem for problem in problems if problem]
 
+    def withdraw(self, text: str) -> list[str]:
+        """End what `begin` began, where the run turned out not to be needed.
+
+        With a `text` the ping says that all is well, because another run made the archive; without
+        one that run is still at work, and will itself say how it ended. No hook is called.
+        """
+        if self._start is None:
+            return []
+        problems = [self._end_start(stopped=not text)]
+        self._start = None
+        if text:
+            ping = self._ping("success", self.patience.end, text.encode(errors="replace"))
+            problems.append(_unheard("end", ping.end() if ping else ""))
+        return [problem for problem in problems if problem]
+
     def _commands(self, last: LastRun, progress: Progress, *, good: bool) -> list[str]:
         name = "on_success" if good else "on_failure"
         command = self.hooks.on_success if good else self.hooks.on_failure

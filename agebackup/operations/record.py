@@ -115,6 +115,18 @@ class Recording:
         self._ended(outcome, code, message)
         self._tell(telling, "", ())
 
+    def withdrawn(self, telling: "Telling", why: str) -> None:
+        """Take back that a try was begun: the archive is another run's business.
+
+        `why` is told where a run that began is to be heard of again; "" while the other is at work.
+        """
+        if self.tries < 2:
+            return  # nobody ever heard of it
+        self._begun = False
+        self._try(lambda ledger: ledger.forget((self.run,)))
+        for problem in telling.withdraw(f"{self.run.app}: {why}" if why else ""):
+            self.warn(problem)
+
     def _end_dead(self, ledger: Ledger) -> None:
         for one in ledger.runs(self.run.app, limit=100):
             if one.outcome == "running" and one.id != self.run.id:

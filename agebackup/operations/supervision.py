@@ -88,10 +88,10 @@ class Supervision:
         Raises what `create` and the charge raise, after it was recorded and told; `OtherRunError`,
         which only the log knows of, where another run of the app holds its lock.
         """
-        record = self._record
+        record, telling = self._record, self._telling
         with self._recorded():
             try:
-                report = _once(self._charge, record, self._telling)
+                report = _once(self._charge, record, telling)
             except (BusyError, NotFoundError) as error:
                 if not self._waits:
                     raise
@@ -100,8 +100,12 @@ class Supervision:
                     record.given_up(error)
                 record.waiting(error, seconds)
                 return seconds
-        if report is not None:
-            told(partial(record.published, report, self._telling), self._progress)
+        if report is None:
+            told(
+                partial(record.withdrawn, telling, "Another run made the archive."), self._progress
+            )
+        else:
+            told(partial(record.published, report, telling), self._progress)
             warnings = tuple(record.warnings)
             self.done = Supervised(record.run.id, report, record.pruning, warnings)
         return None
@@ -118,6 +122,7 @@ class Supervision:
             yield
         except OtherRunError as error:
             record.note("run-skipped", message=error.message)
+            told(partial(record.withdrawn, self._telling, ""), self._progress)
             raise
         except BaseException as error:
             told(partial(record.failed, error, self._telling), self._progress)

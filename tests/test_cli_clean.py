@@ -145,6 +145,10 @@ def test_a_row_without_a_file_is_noted_on_request(world: World, app: SampleApp, 
     assert world.run("audit").code == 4
     assert first.name in world.run("clean", "--forget").out
     assert world.run("audit").code == 0
+    noted = json.loads(world.run("--json", "log").out)["events"]
+    forgotten = [one for one in noted if one["event"] == "forgotten"]
+    assert [(one["app"], one["archive"]) for one in forgotten] == [("ledger", first.name)]
+    assert "gone from the folder" in forgotten[0]["message"]
 
 
 def test_files_without_a_row_and_half_written_ones_are_only_listed(

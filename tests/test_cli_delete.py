@@ -13,6 +13,11 @@ from sample_app import SampleApp
 from shelf import TODAY, Shelf, named, shelf, under
 from system_faults import fault
 
+from agebackup.destinations.folder import Folder
+from agebackup.errors import StoppedError
+from agebackup.ledger import open_ledger
+from agebackup.operations.delete import delete
+from agebackup.operations.inventory import find_archive
 from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
 
@@ -43,6 +48,16 @@ def test_file_and_record_go(world: World, out: Shelf) -> None:
         row = out.row(name)
         assert row.deleted and (row.deleted_why, row.pending) == ("deleted by hand", "")
     assert not json.loads(world.run("--json", "list").out)["destinations"][0]["missing"]
+
+
+def test_what_went_is_said_and_logged(world: World, out: Shelf) -> None:
+    """The path once, then a sentence; the name alone on stdout; and the log still knows later."""
+    done = world.run("delete", "latest", "--yes")
+    assert (done.code, done.out) == (0, f"{NAMES[0]}\n")
+    assert done.err == f"  {out.path / str(NAMES[0])}\nDeleted {NAMES[0]}.\n"
+    (event,) = json.loads(world.run("--json", "log", "notes").out)["events"]
+    assert (event["event"], event["archive"]) == ("deleted", str(NAMES[0]))
+    assert f"deleted {NAMES[0]}: deleted by hand" in world.run("log").out
 
 
 def test_a_person_is_asked(world: World, out: Shelf) -> None:
@@ -267,6 +282,20 @@ def test_a_folder_that_refuses(world: World, out: Shelf) -> None:
     done = under(world, fault("unlinkat:error=EIO"), "delete", NAMES[3].id, "--yes")
     assert done.code == 1 and "Traceback" not in done.err and len(out.names()) == 4, done.err
     assert (out.row(NAMES[3]).deleted, out.row(NAMES[3]).pending) == (None, "")
+
+
+def test_a_stop_between_two_spares_the_rest(world: World, out: Shelf) -> None:
+    """Whoever stops a long deletion keeps every archive that had not gone yet."""
+    folder, progress = Folder(out.path), Progress()
+    with open_ledger(world.state / "ledger.db") as ledger:
+        wanted = [find_archive(str(name), folder, ledger, TODAY) for name in NAMES[1:]]
+        going = delete(wanted, folder, ledger, TODAY, progress)
+        assert next(going) == NAMES[1]
+        progress.stop.request(signal.SIGTERM)
+        with pytest.raises(StoppedError):
+            next(going)
+    assert out.names() == {str(NAMES[0]), *map(str, NAMES[2:])}
+    assert not out.row(NAMES[2]).deleted
 
 
 @pytest.mark.linux

@@ -45,6 +45,38 @@ def test_marks_come_and_go(world: World, out: Shelf) -> None:
     assert state(out.path / str(NAME)) == before and out.names() == {str(NAME)}
 
 
+def test_what_was_done_is_said(world: World, out: Shelf) -> None:
+    """In a sentence on stderr, and stdout has the name alone; -q leaves that only."""
+    steps = {
+        ("keep",): f"Kept {NAME}.",
+        ("keep", ""): f"{NAME} was kept already.",
+        ("tag", "one"): f"Tagged {NAME} as one.",
+        ("tag", "two"): f"Tagged {NAME} as two, no longer one.",
+        ("untag",): f"Took the tag two from {NAME}.",
+        ("untag", ""): f"{NAME} had no tag.",
+        ("unkeep",): f"The rules decide about {NAME} again.",
+        ("unkeep", ""): f"{NAME} was not kept.",
+    }
+    for (command, *more), said in steps.items():
+        done = world.run(command, str(NAME), *filter(None, more))
+        assert (done.code, done.out, done.err) == (0, f"{NAME}\n", f"{said}\n")
+    done = world.run("-q", "tag", str(NAME), "word")
+    assert (done.out, done.err) == (f"{NAME}\n", "")
+
+
+def test_a_tag_that_keeps_nothing_says_so(world: World, out: Shelf, keys: Keys) -> None:
+    """Whoever trusts a tag learns that no rule goes by it, and what does keep the archive."""
+    hint = f"A tag alone does not keep it: agebackup keep {NAME.id}"
+    assert world.run("tag", "latest", "word").err.count(hint) == 1
+    declare(out, keys, '[apps.notes.retention]\nkeep_last = 1\nkeep_tags = ["release"]\n')
+    assert hint in world.run("tag", "latest", "word").err
+    assert hint not in world.run("tag", "latest", "release").err
+    assert world.run("keep", NAME.id).code == 0
+    assert hint not in world.run("tag", "latest", "word").err
+    world.config.write_text("nonsense")
+    assert world.run("tag", f"out/{NAME}", "word").code == 0
+
+
 def test_marked_ones_survive_prune(world: World, out: Shelf, keys: Keys) -> None:
     """What is kept is never pruned, nor what has a tag that the policy keeps."""
     declare(out, keys, '[apps.notes.retention]\nkeep_last = 1\nkeep_tags = ["release"]\n')

@@ -23,13 +23,13 @@ to_option = click.option(
 )
 
 
-def chosen(text: str, to: str | None, console: Console) -> Path:
+def chosen(text: str, to: str | None, console: Console, *, tell: bool = True) -> Path:
     """Return the path of the archive that `text` means, in `to` or in every known destination.
 
     What contains a slash or is no form of `model.addressing` is a path, and a whole name is where
     it is one here. `latest` and its like never are: the current directory may be the folder that
-    others write to. Says on stderr what was picked where the words left that open. Raises
-    `UsageError` where they are ambiguous, and `NotFoundError`.
+    others write to. Says on stderr what was picked where the words left that open, unless the
+    caller is to `tell` it. Raises `UsageError` where they are ambiguous, and `NotFoundError`.
     """
     from agebackup.model.addressing import choose, parse_wanted, unknown
 
@@ -48,7 +48,7 @@ def chosen(text: str, to: str | None, console: Console) -> Path:
     for remark in pick.remarks:
         console.output.warn(remark)
     path = Path(pick.inventory.destination, str(pick.held.name))
-    if not wanted.name:
+    if tell and not wanted.name:
         console.output.say(f"{printable(text)} is {printable(str(path))}")
     return path
 

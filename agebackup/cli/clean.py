@@ -1,11 +1,12 @@
 """agebackup clean"""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from agebackup.cli.choosing import opened, to_option
-from agebackup.cli.console import console
+from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.reading import workspace_option
 from agebackup.cli.scope import now
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agebackup.cli.wiring import Folder
     from agebackup.ledger import Ledger
+    from agebackup.model.records import ArchiveRecord
 
 
 @click.command("clean", short_help="Clean up after dead runs.")
@@ -58,7 +60,7 @@ def command(
         astray_too=out.settings.yes,
         dry_run=dry_run,
     )
-    report = clean(order, ledger, directories.claims())
+    report = clean(order, ledger, directories.claims(), partial(_logged, out))
     if out.settings.json:
         status = "planned" if dry_run else "ok"
         out.output.result(
@@ -68,3 +70,11 @@ def command(
         lines = [*report.done, *told(report.findings)]
         out.output.result("\n".join(lines or ["There is nothing to clean."]))
     return 0
+
+
+def _logged(out: Console, record: "ArchiveRecord") -> None:
+    from agebackup.cli.supervising import journal
+
+    why = record.deleted_why
+    if problem := journal(out).event("forgotten", record.app, archive=record.name, message=why):
+        out.output.warn_once(problem)

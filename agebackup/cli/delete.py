@@ -34,10 +34,10 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
     good archive of an app without --even-last: then nothing is removed. What the cloud keeps of
     deleted files is not reached.
     """
-    from agebackup.operations.delete import delete, require_deletable
+    from agebackup.operations.delete import require_deletable
 
     out = console(current(), "delete")
-    paths = [chosen(text, to, out) for text in dict.fromkeys(archives)]
+    paths = [chosen(text, to, out, tell=False) for text in dict.fromkeys(archives)]
     with required_ledger() as ledger, ExitStack() as locks:
         groups = _grouped(paths, ledger)
 
@@ -54,16 +54,30 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
         require_yes(f"Delete {what}?", out, otherwise="Nothing was deleted.")
         _lock((name.app for name in names), locks, out)
         require()
-        deleted: list[str] = []
-        try:
-            for folder, group in groups:
-                for name in delete(group, folder, ledger, now()):
-                    deleted.append(name)
-        except AgebackupError as error:
-            error.details += tuple(f"{name} is gone already." for name in deleted)
-            raise
+        deleted = _deleted(groups, ledger, out)
     out.output.result_of_work("\n".join(deleted), deleted=deleted)
     return 0
+
+
+def _deleted(
+    groups: "Iterable[tuple[Folder, tuple[Held, ...]]]", ledger: "Ledger", out: Console
+) -> list[str]:
+    """Remove what is in `groups`, tell and log each, and return the names."""
+    from agebackup.cli.supervising import journal
+    from agebackup.operations.delete import BY_HAND, delete
+
+    log, deleted = journal(out), list[str]()
+    try:
+        for folder, group in groups:
+            for name in delete(group, folder, ledger, now(), out.progress):
+                deleted.append(str(name))
+                if problem := log.event("deleted", name.app, archive=str(name), message=BY_HAND):
+                    out.output.warn_once(problem)
+                out.output.say(f"Deleted {name}.")
+    except AgebackupError as error:
+        error.details += tuple(f"{name} is gone already." for name in deleted)
+        raise
+    return deleted
 
 
 def _grouped(paths: "Iterable[Path]", ledger: "Ledger") -> "list[tuple[Folder, tuple[Held, ...]]]":

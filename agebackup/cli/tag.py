@@ -15,6 +15,7 @@ from agebackup.cli.settings import global_options
 def command(archive: str, word: str, to: str | None) -> int:
     """Give an archive the tag WORD, in place of the one it has.
 
-    In the ledger alone: the file stays as it is. Rules of retention (keep_tags) go by it.
+    In the ledger alone: the file stays as it is. A tag does not keep an archive, unless a rule of
+    retention (keep_tags) names it; `keep` does.
     """
     return labelled("tag", archive, to, tag=require_word(word))

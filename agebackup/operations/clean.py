@@ -7,7 +7,7 @@ Everything else is listed with what can be done about it.
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from agebackup.errors import FailedError, NotFoundError, RefusedError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.findings import Finding
 from agebackup.model.inventory import Inventory
+from agebackup.model.records import ArchiveRecord
 from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
 from agebackup.system.claims import Claims
@@ -50,8 +51,15 @@ class CleanReport:
     findings: tuple[Finding, ...] = ()
 
 
-def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanReport:
+def clean(
+    order: CleanOrder,
+    ledger: Ledger | None,
+    claims: Claims,
+    told: Callable[[ArchiveRecord], object] = lambda record: None,
+) -> CleanReport:
     """Clean up as `order` says; raises what the claims' directory and the ledger raise.
+
+    `told` is called with the row of each archive that was just forgotten.
 
     A private copy is a dead run's where no claim names it, for claims are made first. Temporaries
     in a destination that no claim of this machine names may be another machine's, at work right
@@ -72,7 +80,7 @@ def clean(order: CleanOrder, ledger: Ledger | None, claims: Claims) -> CleanRepo
         findings += _strays(inventory, folder, claims)
         if order.forget and ledger is not None:
             _require_known(inventory, ledger, order)
-            done += _forgotten(inventory, ledger, order)
+            done += _forgotten(inventory, ledger, order, told)
         else:
             findings += _rows_without_file(inventory)
     return CleanReport(tuple(done), tuple(findings))
@@ -170,8 +178,13 @@ def _require_known(inventory: Inventory, ledger: Ledger, order: CleanOrder) -> N
         )
 
 
-def _forgotten(inventory: Inventory, ledger: Ledger, order: CleanOrder) -> Iterator[str]:
+def _forgotten(
+    inventory: Inventory,
+    ledger: Ledger,
+    order: CleanOrder,
+    told: Callable[[ArchiveRecord], object],
+) -> Iterator[str]:
     for record in inventory.missing:
         if not order.dry_run:
-            ledger.amend(record, deleted=order.now, deleted_why=GONE)
+            told(ledger.amend(record, deleted=order.now, deleted_why=GONE))
         yield f"{printable(record.file_name)} is gone from its folder, and the ledger knows it now."

@@ -7,8 +7,13 @@ from agebackup.destinations.folder import Folder
 from agebackup.errors import RefusedError, shortened
 from agebackup.ledger import Ledger
 from agebackup.model.inventory import Held, reliable
+from agebackup.model.names import ArchiveName
 from agebackup.operations.inventory import take_inventory
 from agebackup.operations.removal import remove
+from agebackup.system.progress import Progress
+
+BY_HAND = "deleted by hand"
+"""Why an archive went that a person named, for the ledger and the log."""
 
 
 def require_deletable(
@@ -48,11 +53,15 @@ def require_deletable(
             )
 
 
-def delete(chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime) -> Iterator[str]:
+def delete(
+    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime, progress: Progress
+) -> Iterator[ArchiveName]:
     """Remove `chosen` from `folder`, file and record; yield the name of each that is gone.
 
-    The caller holds the locks of their apps. Raises what `remove` raises.
+    The caller holds the locks of their apps. Raises what `remove` raises, and `StoppedError`
+    between two archives: those that were not yielded are still there.
     """
     for held in chosen:
-        remove(held, folder, ledger, now, "deleted by hand")
-        yield str(held.name)
+        progress.stop.check()
+        remove(held, folder, ledger, now, BY_HAND)
+        yield held.name

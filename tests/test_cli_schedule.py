@@ -7,7 +7,7 @@ one, and cron itself.
 import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,9 @@ def test_installing_tries_it_out(machine: World) -> None:
     assert machine.run("create", "notes").code == 0
     outcome = machine.run("schedule", "install", "notes", "--every", "1h")
     assert outcome.code == 0, outcome.err
-    assert outcome.out == "crontab\n" and "ran well" in outcome.err
+    (first, second) = sorted((machine.directory / "out-notes").glob("*.age"), key=os.path.getmtime)
+    assert outcome.out == "" and "ran well" in outcome.err
+    assert f"Made: {second}" in outcome.err and first.name not in outcome.err
     assert archives(machine) == 2 and last_run(machine)["kind"] == "auto"
     assert crontab(machine).read_text().startswith(f"{MINE}# BEGIN agebackup-notes")
     assert machine.run("run", "notes").code == 0 and archives(machine) == 2
@@ -85,7 +87,9 @@ def test_one_for_all_and_one_of_its_own(machine: World, app: SampleApp, keys: Ke
     assert machine.run("schedule", "install", "notes").code == 0
     assert archives(machine) == 2 and len(list(other.glob("*.age"))) == 1
     assert [row["app"] for row in shown(machine)] == [None, "notes"]
-    assert machine.run("schedule", "run-now").code == 0 and archives(machine) == 3
+    outcome = machine.run("schedule", "run-now")
+    assert outcome.code == 0 and archives(machine) == 3
+    assert outcome.out.split() == [last_run(machine, name)["path"] for name in ("notes", "other")]
     assert machine.run("schedule", "remove").code == 0
     assert [row["app"] for row in shown(machine)] == ["notes"]
     assert "BEGIN agebackup-notes" in crontab(machine).read_text()
@@ -115,7 +119,9 @@ def test_run_now(machine: World) -> None:
     assert outcome.code == 10 and "schedule install notes" in outcome.err
     assert machine.run("schedule", "install", "notes", "--no-run").code == 0
     outcome = machine.run("schedule", "run-now", "notes", "--json")
-    assert (outcome.code, json.loads(outcome.out)["exit"]) == (0, 0) and archives(machine) == 1
+    result = json.loads(outcome.out)
+    assert (outcome.code, result["exit"]) == (0, 0) and archives(machine) == 1
+    assert result["archives"] == [last_run(machine)["path"]] and result["pruned"] == []
     edit(machine, "notes --quiet", "nots --quiet")
     outcome = machine.run("schedule", "run-now", "notes")
     assert outcome.code == 2 and "nots" in outcome.err
@@ -176,7 +182,10 @@ def test_a_job_that_looks_elsewhere_is_found(machine: World) -> None:
 def test_what_was_edited_by_hand_is_shown(machine: World) -> None:
     """`show --diff` says what a person changed or removed, and plain `show` that it is gone."""
     assert machine.run("schedule", "install", "notes", "--no-run").code == 0
-    assert machine.run("schedule", "show", "--diff").out == ""
+    outcome = machine.run("schedule", "show", "--diff")
+    assert outcome.out == "" and "No difference" in outcome.err
+    outcome = machine.run("schedule", "install", "notes", "--diff")
+    assert outcome.out == "" and "No difference" in outcome.err
     edit(machine, "30 3", "31 3")
     outcome = machine.run("schedule", "show", "notes", "--diff")
     assert outcome.code == 0 and "\n-31 3" in outcome.out and "\n+30 3" in outcome.out
@@ -216,6 +225,7 @@ def test_print_installs_nothing(machine: World, kind: str) -> None:
         (("nowhere",), 13, "destination"),
         (("nobody",), 13, "recipient"),
         (("notes", "--kind", "systemd"), 13, "systemd does not answer"),
+        (("notes", "--kind", "systemd"), 13, "What works for you here: --kind cron."),
         (("notes", "--kind", "launchd"), 13, "launchd"),
         (("notes", "--kind", "cron", "--system"), 13, "Only systemd"),
         (("notes", "--system"), 13, "systemd"),
@@ -291,17 +301,28 @@ def test_no_secret_and_nothing_of_this_shell(machine: World) -> None:
 
 @pytest.mark.parametrize("content", ["", '{"timers": {"../x": {}}}', "[" * 100_000])
 def test_damaged_notes(machine: World, content: str) -> None:
-    """Damaged notes of timers are said, kept from `show`, and mended by installing again."""
+    """Damaged notes of timers are said, kept from `show`, and mended by installing any again.
+
+    Those that are really there are noted as they are: none is forgotten.
+    """
     assert machine.run("schedule", "install", "notes", "--no-run").code == 0
+    assert machine.run("schedule", "install", "--every", "6h", "--no-run").code == 0
+    text = machine.config.read_text()
+    machine.config.write_text(text + text.replace("[apps.notes]", "[apps.other]"))
+    assert machine.run("schedule", "install", "other", "--every", "weekly", "--no-run").code == 0
     notes = machine.state / "schedule.json"
     notes.write_text(content)
     for verb in ("show", "run-now"):
         outcome = machine.run("schedule", verb)
         assert outcome.code == 1 and "schedule.json" in outcome.err
-    assert machine.run("schedule", "remove", "other").code == 0 and notes.read_text() == content
-    outcome = machine.run("schedule", "install", "notes", "--no-run")
-    assert outcome.code == 0 and "installed again" in outcome.err
-    assert [row["app"] for row in shown(machine)] == ["notes"]
+    assert machine.run("schedule", "remove", "--kind", "systemd").code == 0
+    assert notes.read_text() == content
+    edit(machine, "0 */6 * * *", "0 */6 1 * *")
+    outcome = machine.run("schedule", "install", "notes", "--every", "1h", "--no-run")
+    assert outcome.code == 0 and "other (cron, weekly)" in outcome.err
+    assert "When the timer of all apps (cron) fires is not known" in outcome.err
+    rows = {row["app"]: row["every"] for row in shown(machine)}
+    assert rows == {None: "daily", "notes": "1h", "other": "weekly"}
 
 
 def test_damaged_markers(machine: World) -> None:
@@ -382,4 +403,66 @@ def test_the_next_firing_is_told(machine: World) -> None:
     outcome = machine.run("schedule", "install", "notes", "--no-run", "--every", "1h", "--json")
     told = datetime.fromisoformat(json.loads(outcome.out)["next_run"])
     assert timedelta(0) < told - datetime.now(UTC) + timedelta(seconds=30) <= timedelta(hours=1.1)
-    assert f"next {told.isoformat()}"[:18] in machine.run("schedule", "show").out
+    here = replace(machine, env={**machine.env, "TZ": "XYZ-1"})
+    there = told.astimezone(timezone(timedelta(hours=1), "XYZ"))
+    assert f"next {there:%Y-%m-%d %H}:00 XYZ, installed" in here.run("schedule", "show").out
+    outcome = here.run("schedule", "install", "notes", "--every", "3:05", "--no-run")
+    assert "(cron, 03:05; next " in outcome.err and " 03:05 XYZ)" in outcome.err
+
+
+@pytest.mark.parametrize("verb", ["install", "remove", "show", "run-now"])
+def test_a_name_that_is_mistyped(machine: World, verb: str) -> None:
+    """An app that the configuration does not declare is taken for a slip, as `create` does."""
+    outcome = machine.run("schedule", verb, "nots")
+    assert outcome.code == machine.run("create", "nots").code == 2
+    assert "Did you mean 'notes'?" in outcome.err
+
+
+def test_an_app_that_is_no_longer_declared(machine: World) -> None:
+    """Its timer is still shown and removed; a broken configuration keeps nothing from either."""
+    assert machine.run("schedule", "install", "notes", "--no-run").code == 0
+    text = machine.config.read_text()
+    machine.config.write_text(text.replace("apps.notes", "apps.other"))
+    assert machine.run("schedule", "show", "notes").code == 0
+    assert machine.run("schedule", "remove", "notes").code == 0
+    assert crontab(machine).read_text() == MINE
+    machine.config.write_text("[")
+    assert machine.run("schedule", "remove", "notes").code == 0
+    assert machine.run("schedule", "show", "notes").code == 10
+
+
+@pytest.mark.parametrize(
+    ("every", "more", "said"),
+    [
+        ("weekly", "", "every 7d only, which is longer than the `interval` of notes (1d)"),
+        ("weekly", 'interval = "7d"', ""),
+        ("daily", "", ""),
+        ("daily", 'interval = "90m"', "notes (1h 30m)"),
+    ],
+)
+def test_one_timer_that_asks_too_seldom(machine: World, every: str, more: str, said: str) -> None:
+    """Whose `interval` one timer for all cannot keep is named; a timer of its own always does."""
+    machine.config.write_text(f"{machine.config.read_text()}{more}\n")
+    outcome = machine.run("schedule", "install", "--every", every, "--no-run")
+    assert outcome.code == 0 and said in outcome.err
+    assert ("`interval`" in outcome.err) == bool(said)
+    outcome = machine.run("schedule", "install", "notes", "--every", "weekly", "--no-run")
+    assert outcome.code == 0 and "`interval`" not in outcome.err
+    outcome = machine.run("schedule", "install", "--every", every, "--no-run")
+    assert outcome.code == 0 and "`interval`" not in outcome.err
+
+
+def test_the_result_on_stdout(machine: World) -> None:
+    """What was written is printed where it is files, and what a run pruned is told."""
+    program(machine.directory / "bin", "systemctl", "")
+    policy = "[apps.notes.retention]\ncount = 1\n"
+    machine.config.write_text(machine.config.read_text() + policy)
+    outcome = machine.run("schedule", "install", "notes", "--no-run")
+    units = machine.home / "config" / "systemd" / "user"
+    assert outcome.out.split() == sorted(map(str, units.iterdir()))
+    assert machine.run("schedule", "install", "notes", "--kind", "cron").code == 0
+    (first,) = (machine.directory / "out-notes").glob("*.age")
+    outcome = machine.run("schedule", "run-now", "notes")
+    assert outcome.code == 0 and f"Pruned: {first.stem}" in outcome.err, outcome.err
+    (second,) = (machine.directory / "out-notes").glob("*.age")
+    assert outcome.out == f"{second}\n"

@@ -1,25 +1,20 @@
 """agebackup schedule"""
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.scope import now
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import AgebackupError, FailedError, NotFoundError, printable
-from agebackup.model.names import require_app
+from agebackup.errors import AgebackupError, printable
 
 if TYPE_CHECKING:
     from agebackup.scheduling.installed import Installed
     from agebackup.scheduling.job import Job, Timers
 
-_Files = Mapping[str, str]
-"""Text by the place that it goes to, or was found in."""
 _EVERY = "30m, 1h, daily, weekly, or a time of the day such as 03:30; daily by default."
 
 
@@ -53,31 +48,35 @@ def install(app: str | None, **options: Any) -> int:
     Chosen by what works here: launchd, systemd's user timers, cron. What was installed before is
     replaced. The app counts as enabled from then on. Exits with the code of that one run.
     """
-    from agebackup.cli.timing import doubts, job_of, timers_for
+    from agebackup.cli.noted import known_or_found, name_of, note
+    from agebackup.cli.showing_timers import local, paths, would_install
+    from agebackup.cli.timing import doubts, job_of, require_able, timers_for
     from agebackup.cli.tryout import tried_out
     from agebackup.model.calendar import Every
     from agebackup.scheduling import Installed
 
     out = console(current(), "schedule-install")
     every = Every.parse(options["every"] if options["every"] is not None else "daily")
-    job = job_of(_name(app) or None, every, out)
+    job = job_of(name_of(app) or None, every, out)
     timers = timers_for(options["kind"], out, system=options["system"])
     if options["printed"] or options["diff"]:
-        return _would_install(timers, job, out, diff=options["diff"])
-    timers.require()
-    known, begun = _known_at_best(out), now().replace(microsecond=0)
+        return would_install(timers, job, out, diff=options["diff"])
+    require_able(timers, out)
+    known, begun = known_or_found(out), now().replace(microsecond=0)
     record = Installed(job.app, every, timers.kind, begun, options["system"])
     _put_in(timers, job, before=known.get(job.app))
-    _remember({**known, job.app: record})
+    note({**known, job.app: record})
     _retire(known.get(job.app), record, out)
-    what = job.app or "all apps"
-    out.output.say(f"The timer of {what} is installed ({timers.kind}, {every.text}).")
-    for text in (*doubts(app, out), *timers.doubts(job)):
+    following, what = every.next_after(begun), job.app or "all apps"
+    out.output.say(
+        f"The timer of {what} is installed ({timers.kind}, {every.text}; next {local(following)})."
+    )
+    for text in (*doubts(job, known, out), *timers.doubts(job)):
         out.output.warn(text)
-    code = None if options["no_run"] else tried_out(timers, job, out)
-    places = sorted(timers.present(job.app))
+    tried = None if options["no_run"] else tried_out(timers, job, out)
+    code, places = tried.code if tried else None, sorted(timers.present(job.app))
     out.output.result_of_work(
-        "\n".join(map(printable, places)),
+        paths(places),
         status="failed" if code else "ok",
         exit=code or 0,
         app=app,
@@ -86,7 +85,9 @@ def install(app: str | None, **options: Any) -> int:
         every=every.text,
         run=code,
         places=places,
-        next_run=every.next_after(now()).isoformat(),
+        next_run=following.isoformat(),
+        archives=list(tried.archives) if tried else [],
+        pruned=list(tried.pruned) if tried else [],
     )
     return code or 0
 
@@ -97,10 +98,11 @@ def install(app: str | None, **options: Any) -> int:
 @global_options
 def remove(app: str | None, **options: Any) -> int:
     """Remove the timer of APP, or the one for all apps; fine if there is none."""
+    from agebackup.cli.noted import known_at_best, name_of, note, require_declared
     from agebackup.cli.timing import timers_for, timers_here, timers_where
 
-    out, name = console(current(), "schedule-remove"), _name(app)
-    known = dict(_known_at_best(out))
+    out, name = console(current(), "schedule-remove"), name_of(app)
+    known = dict(known_at_best(out))
     here: Sequence[Timers]
     if options["kind"] or options["system"]:
         here = [timers_for(options["kind"], out, system=options["system"])]
@@ -111,7 +113,9 @@ def remove(app: str | None, **options: Any) -> int:
     removed = any([timers.remove(name) for timers in here])
     if name in known and known[name].kind in {timers.kind for timers in here}:
         del known[name]
-        _remember(known)
+        note(known)
+    elif not removed and name not in known:
+        require_declared(name, out)
     out.output.say("Removed." if removed else "There was no such timer.")
     out.output.result_of_work("", app=app, removed=removed)
     return 0
@@ -123,15 +127,16 @@ def remove(app: str | None, **options: Any) -> int:
 @global_options
 def show(app: str | None, *, diff: bool) -> int:
     """Show the installed timers: kind, how often, when next, and since when."""
+    from agebackup.cli.noted import known, name_of, required
+    from agebackup.cli.showing_timers import show_differences, show_timers
+
     out = console(current(), "schedule-show")
-    known = _known()
-    chosen = [_required(known, _name(app))] if app is not None else list(known.values())
+    noted = known()
+    chosen = list(noted.values()) if app is None else [required(noted, name_of(app), out)]
     if diff:
-        lines, rows = _differences(chosen, out)
+        show_differences(chosen, out)
     else:
-        rows = [_row(one, out) for one in chosen]
-        lines = [_line(row) for row in rows] or ["No timer is installed."]
-    out.output.result("\n".join(lines), timers=rows)
+        show_timers(chosen, out)
     return 0
 
 
@@ -139,15 +144,26 @@ def show(app: str | None, *, diff: bool) -> int:
 @click.argument("app", required=False)
 @global_options
 def run_now(app: str | None) -> int:
-    """Run the installed job of APP now, as the timer does, and exit with its code."""
+    """Run the installed job of APP now, as the timer does, and exit with its code.
+
+    Prints the paths of the archives that it made. It is not tried again: it fails at once.
+    """
+    from agebackup.cli.noted import known, name_of, required
     from agebackup.cli.timing import job_of, timers_where
     from agebackup.cli.tryout import tried_out
 
     out = console(current(), "schedule-run-now")
-    one = _required(_known(), _name(app))
-    code = tried_out(timers_where(one, out), job_of(app, one.every, out), out)
-    out.output.result_of_work("", status="failed" if code else "ok", exit=code, app=app)
-    return code
+    one = required(known(), name_of(app), out)
+    tried = tried_out(timers_where(one, out), job_of(app, one.every, out), out)
+    out.output.result_of_work(
+        "\n".join(map(printable, tried.archives)),
+        status="failed" if tried.code else "ok",
+        exit=tried.code,
+        app=app,
+        archives=list(tried.archives),
+        pruned=list(tried.pruned),
+    )
+    return tried.code
 
 
 def _put_in(timers: "Timers", job: "Job", *, before: "Installed | None") -> None:
@@ -161,41 +177,6 @@ def _put_in(timers: "Timers", job: "Job", *, before: "Installed | None") -> None
         raise
 
 
-def _would_install(timers: "Timers", job: "Job", out: Console, *, diff: bool) -> int:
-    rendered = timers.render(job)
-    present = timers.present(job.app) if diff else {}
-    lines = _diff(present, rendered) if diff else []
-    for place, text in () if diff else rendered.items():
-        lines += [f"# {place}", *text.splitlines()]
-    fields = {"files": dict(rendered), **({"installed": dict(present)} if diff else {})}
-    out.output.result("\n".join(lines), **fields)
-    return 0
-
-
-def _differences(
-    chosen: "Sequence[Installed]", out: Console
-) -> tuple[list[str], list[dict[str, Any]]]:
-    from agebackup.cli.timing import job_of, timers_where
-
-    lines: list[str] = []
-    rows = []
-    for one in chosen:
-        timers = timers_where(one, out)
-        rendered = timers.render(job_of(one.app or None, one.every, out))
-        present = timers.present(one.app)
-        lines += _diff(present, rendered)
-        rows.append({"app": one.app or None, "files": dict(rendered), "installed": dict(present)})
-    return lines, rows
-
-
-def _diff(present: _Files, rendered: _Files) -> list[str]:
-    lines: list[str] = []
-    for place in sorted({*rendered, *present}):
-        texts = (present.get(place, "").splitlines(), rendered.get(place, "").splitlines())
-        lines += difflib.unified_diff(*texts, f"{place} (installed)", place, lineterm="")
-    return lines
-
-
 def _retire(before: "Installed | None", record: "Installed", out: Console) -> None:
     """Remove a timer of another kind: two of them would run the app twice."""
     from agebackup.cli.timing import timers_where
@@ -206,58 +187,3 @@ def _retire(before: "Installed | None", record: "Installed", out: Console) -> No
         timers_where(before, out).remove(before.app)
     except AgebackupError as error:
         out.output.warn(f"The earlier timer ({before.kind}) is still there: {error.message}")
-
-
-def _known() -> "Mapping[str, Installed]":
-    from agebackup.scheduling import installed
-
-    return installed(directories.schedule_file())
-
-
-def _known_at_best(out: Console) -> "Mapping[str, Installed]":
-    """Return the installed timers; where the file is damaged none, with a warning."""
-    try:
-        return _known()
-    except FailedError as error:
-        out.output.warn(f"{error.message} So every timer has to be installed again.")
-        return {}
-
-
-def _required(known: "Mapping[str, Installed]", name: str) -> "Installed":
-    if name not in known:
-        raise NotFoundError(
-            f"No timer of {name or 'all apps'} was installed here.",
-            hint=f"Install it first: agebackup schedule install {name}".rstrip(),
-        )
-    return known[name]
-
-
-def _name(app: str | None) -> str:
-    return "" if app is None else require_app(app)
-
-
-def _remember(timers: "Mapping[str, Installed]") -> None:
-    from agebackup.scheduling.installed import remember
-
-    remember(directories.schedule_file(), timers, directories.claims())
-
-
-def _row(one: "Installed", out: Console) -> dict[str, Any]:
-    from agebackup.cli.timing import timers_where
-
-    return {
-        "app": one.app or None,
-        "kind": one.kind,
-        "system": one.system,
-        "every": one.every.text,
-        "next_run": one.every.next_after(now()).isoformat(),
-        "since": one.since.isoformat(),
-        "present": bool(timers_where(one, out).present(one.app)),
-    }
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    what = f"{row['app'] or 'all apps'}: {row['kind']}, {row['every']}"
-    if not row["present"]:
-        return f"{what}, but it is GONE: agebackup schedule install {row['app'] or ''}".rstrip()
-    return f"{what}, next {row['next_run']}, installed {row['since']}"

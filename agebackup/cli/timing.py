@@ -3,7 +3,8 @@
 import getpass
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from agebackup.cli.console import Console
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
 from agebackup.errors import RefusedError, UsageError, printable
 from agebackup.model.calendar import Every
+from agebackup.model.durations import span_text
 from agebackup.model.names import folder_of
 from agebackup.model.profile import Profile
 
@@ -75,16 +77,46 @@ def timers_here(out: Console, *, system: bool) -> "Sequence[Timers]":
     return all_timers(person, directories.claims(), out.progress, system=system)
 
 
-def doubts(app: str | None, out: Console) -> list[str]:
-    """Return what may fail at night only: programs that the timer's short PATH does not find."""
+def require_able(timers: "Timers", out: Console) -> None:
+    """Raise `RefusedError` where `timers` do not work here, naming the kinds that do."""
+    try:
+        timers.require()
+    except RefusedError as error:
+        able = [one.kind for one in timers_here(out, system=False) if not one.trouble()]
+        if not able:
+            raise
+        kinds = " or ".join(f"--kind {kind}" for kind in able)
+        raise RefusedError(error.message, hint=f"What works for you here: {kinds}.") from None
+
+
+def doubts(job: "Job", known: "Mapping[str, Installed]", out: Console) -> list[str]:
+    """Return what may fail at night only, of a timer beside those that are `known`.
+
+    Programs that its short PATH does not find, and apps for which it asks too seldom.
+    """
     from agebackup.config import check
 
-    found = []
-    for profile in _profiles(app, out):
+    found, profiles = [], _profiles(job.app or None, out)
+    for profile in profiles:
         for finding in check(profile, search_path=_TIMER_PATH).findings:
             if finding.fatal:
                 found.append(f"{profile.name}: {finding.key}: {finding.text.rstrip('.')}.")
-    return found
+    others = [profile for profile in profiles if profile.name not in known]
+    return found if job.app else [*found, *_too_seldom(job.every, others)]
+
+
+def _too_seldom(every: Every, profiles: list[Profile]) -> Iterator[str]:
+    """Yield that one timer for all apps asks less often than they want an archive."""
+    period = timedelta(seconds=every.seconds)
+    wanted = {one.name: timedelta(seconds=one.watch.interval) for one in profiles}
+    short = [f"{name} ({span_text(span)})" for name, span in wanted.items() if span < period]
+    if short:
+        yield (
+            f"This timer asks every {span_text(period)} only, which is longer than the `interval` "
+            f"of {', '.join(short)}: archives are made at its calls, and `agebackup status` will "
+            "say stale in between. Install it with a shorter --every, such as 1h, or set "
+            f'interval = "{span_text(period)}" there.'
+        )
 
 
 def _profiles(app: str | None, out: Console) -> list[Profile]:
@@ -103,7 +135,7 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
         [config.app(app)] if app else [p for p in config.apps if p.watch.enabled is not False]
     )
     for profile in profiles:
-        _require_able(profile, out)
+        _require_unattended(profile, out)
     if not config.apps:
         raise UsageError(
             f"{printable(str(file))} declares no app.", hint="Declare one: agebackup config init."
@@ -116,7 +148,7 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
     return profiles
 
 
-def _require_able(profile: Profile, out: Console) -> None:
+def _require_unattended(profile: Profile, out: Console) -> None:
     if profile.watch.enabled is False:
         raise RefusedError(
             f"{profile.name} is disabled in the configuration, so its timer would do nothing.",

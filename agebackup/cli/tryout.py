@@ -1,6 +1,9 @@
 """Trying an installed job out: by day, by the very timer that will start it at night."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agebackup.cli import directories
@@ -12,8 +15,17 @@ if TYPE_CHECKING:
     from agebackup.scheduling.job import Job, Timers
 
 
-def tried_out(timers: "Timers", job: "Job", out: Console) -> int:
-    """Try the installed job out; return its exit code, or 1 where it did not do what it should."""
+@dataclass(frozen=True)
+class Tried:
+    """How the job ended: its exit code, the archives it made (paths), those it pruned (names)."""
+
+    code: int
+    archives: tuple[str, ...] = ()
+    pruned: tuple[str, ...] = ()
+
+
+def tried_out(timers: "Timers", job: "Job", out: Console) -> Tried:
+    """Try the installed job out, and tell how that was; 1 where it did not do what it should."""
     from agebackup.operations.wish import leave_wish, take_wish
 
     out.output.say("Running it once, as the timer will.")
@@ -28,7 +40,14 @@ def tried_out(timers: "Timers", job: "Job", out: Console) -> int:
             "The job ended well, but did not look into this user's state directory "
             f"({printable(str(wish.parent.parent))}): at night it will not know what is due."
         )
-        return 1
+        return Tried(1)
+    made = [*_made(job.app, begun)]
+    archives = tuple(path for path, _ in made)
+    pruned = tuple(name for _, names in made for name in names)
+    for path in archives:
+        out.output.say(f"Made: {printable(path)}")
+    if pruned:
+        out.output.say(f"Pruned: {', '.join(map(printable, pruned))}")
     if done.code:
         why = _why(job.app, begun) or _last_word(done.stderr)
         out.output.warn(
@@ -37,7 +56,25 @@ def tried_out(timers: "Timers", job: "Job", out: Console) -> int:
         )
     else:
         out.output.say("The job ran well. See: agebackup status")
-    return done.code if done.code >= 0 else 1
+    return Tried(done.code if done.code >= 0 else 1, archives, pruned)
+
+
+def _made(app: str, begun: datetime) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield path and pruned archives of each run since `begun`, as last-run.json has them."""
+    from agebackup.model.lastrun import made_in
+
+    for file in _last_runs(app):
+        try:
+            made = made_in(file.read_bytes(), begun)
+        except OSError:
+            continue
+        if made is not None:
+            yield made
+
+
+def _last_runs(app: str) -> list[Path]:
+    every = directories.last_run_file(app)
+    return [every] if app else sorted(every.parent.glob(f"?*{every.name}"))
 
 
 def _why(app: str, begun: datetime) -> str:

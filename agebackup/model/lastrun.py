@@ -125,6 +125,19 @@ def complaint_in(content: bytes, begun: datetime) -> str:
     return said if recent and isinstance(said, str) else ""
 
 
+def made_in(content: bytes, begun: datetime) -> tuple[str, tuple[str, ...]] | None:
+    """Return where the archive lies, and the names of those that were pruned after it.
+
+    None where the run that the file tells of is from before `begun`, or made no archive.
+    """
+    fields = _parsed(content)
+    run, path = parse_stamp(fields.get("begun")), fields.get("path")
+    if run is None or run < begun.replace(microsecond=0) or not isinstance(path, str):
+        return None
+    pruned = _table(fields.get("pruning")).get("pruned")
+    return path, tuple(map(str, pruned if isinstance(pruned, list) else ()))
+
+
 def cut_off(run: RunRecord) -> RunRecord:
     """Return `run`, which never ended, as the next run finds it: nobody knows when it died."""
     reached = f" It had come to: {run.phase}." if run.phase else ""

@@ -49,7 +49,8 @@ def installed(file: Path) -> Mapping[str, Installed]:
         said = getattr(error, "strerror", None) or str(error)
         raise FailedError(
             f"{printable(str(file))} does not say which timers are installed: {printable(said)}.",
-            hint="Install them again: agebackup schedule install.",
+            hint="Install one of them again (agebackup schedule install): all that are still there "
+            "are noted again.",
         ) from None
 
 

@@ -23,6 +23,11 @@ SHOWN = 20
 """How many single findings a person is shown before they are only counted."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `number` of what `noun` names, as people write it: `1 archive`, `1,200 archives`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def shortened(findings: Sequence[str]) -> list[str]:
     """Return the first of `findings`, and how many more there are."""
     more = len(findings) - SHOWN

@@ -81,7 +81,7 @@ def test_a_dry_run_says_what_the_real_one_does(world: World, out: Path) -> None:
     assert [row(world, name) for name in names] == before and not events(world)
     assert done.out.split() == names[:3]
     assert f"stays  {names[-1]}  the newest, daily" in done.err
-    assert "3 stay, 3 would go (15,000 bytes)" in done.err
+    assert "3 kept, 3 would go (15,000 bytes)" in done.err
     _, planned = told(world, "--dry-run")
     assert [one["name"] for one in planned["pruned"]] == names[2::-1]
     assert planned["deleted"] == [] and planned["status"] == "planned"

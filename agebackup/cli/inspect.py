@@ -8,7 +8,7 @@ from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
 from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
-from agebackup.errors import printable
+from agebackup.errors import counted, printable
 
 if TYPE_CHECKING:
     from agebackup.model.manifest import Manifest
@@ -82,7 +82,7 @@ def _manifest_lines(manifest: "Manifest") -> list[str]:
         f"complete:    {'yes' if manifest.complete else 'NO'}",
         f"proof:       {manifest.proof}",
         f"consistency: {manifest.consistency}",
-        f"payload:     {manifest.payload_files:,} files, {manifest.payload_bytes:,} bytes",
+        f"payload:     {counted(manifest.payload_files, 'file')}, {manifest.payload_bytes:,} bytes",
     ]
     lines += [
         f"{label}:{' ' * (12 - len(label))}{printable(text)}"
@@ -93,13 +93,13 @@ def _manifest_lines(manifest: "Manifest") -> list[str]:
         rows = sum(record.rows.values())
         lines.append(
             f"database:    {printable(record.path)}: {record.bytes:,} bytes, "
-            f"{len(record.rows)} tables, {rows:,} rows, by {record.method}"
+            f"{counted(len(record.rows), 'table')}, {counted(rows, 'row')}, by {record.method}"
         )
     for tree in manifest.trees:
-        orphans = f", {tree.orphans:,} orphans" if tree.orphans else ""
+        orphans = f", {counted(tree.orphans, 'orphan')}" if tree.orphans else ""
         lines.append(
             f"{tree.role}:{' ' * max(1, 12 - len(tree.role))}{printable(tree.path)}: "
-            f"{tree.files:,} files, {tree.bytes:,} bytes{orphans}"
+            f"{counted(tree.files, 'file')}, {tree.bytes:,} bytes{orphans}"
         )
     if manifest.skipped_count:
         lines.append(f"skipped:     {manifest.skipped_count:,} (--json lists them)")

@@ -10,7 +10,7 @@ from agebackup.cli.console import console
 from agebackup.cli.output import described
 from agebackup.cli.scope import known_config, now
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import printable, shortened, worst
+from agebackup.errors import counted, printable, shortened, worst
 from agebackup.model.durations import span_text
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(app: str | None, to: str | None) -> int:
 
 
 def _lines(found: "Listing", moment: datetime) -> list[str]:
-    count = f"{len(found.archives):,} archives" if len(found.archives) != 1 else "1 archive"
+    count = counted(len(found.archives), "archive")
     lines = [f"{printable(found.destination)}: {count}"]
     apps = sorted({one.held.name.app for one in found.archives})
     for app in apps:

@@ -150,7 +150,7 @@ def _tell(report: "PruneReport", out: Console, *, dry_run: bool) -> None:
     where = printable(report.destination)
     verb = "would go" if dry_run else "went"
     out.output.say(
-        f"{report.app} in {where}: {len(report.plan.kept):,} stay, {len(report.deleted):,} {verb} "
+        f"{report.app} in {where}: {len(report.plan.kept):,} kept, {len(report.deleted):,} {verb} "
         f"({report.freed:,} bytes)."
     )
     if dry_run:

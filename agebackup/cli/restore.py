@@ -11,7 +11,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import AgebackupError, UsageError, printable
+from agebackup.errors import AgebackupError, UsageError, counted, printable
 
 if TYPE_CHECKING:
     from agebackup.model.reports import RestoreReport
@@ -123,7 +123,7 @@ def _tell(to: Console, report: "RestoreReport") -> None:
     say, time = to.output.say, printable(report.manifest.time)
     databases = ", ".join(map(printable, report.databases))
     say(
-        f"Restored {report.files:,} files ({report.bytes:,} bytes) as of {time} "
+        f"Restored {counted(report.files, 'file')} ({report.bytes:,} bytes) as of {time} "
         f"in {report.seconds:.1f} s; databases: {databases or 'none'}."
     )
     if report.left_out:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from agebackup.errors import AgebackupError, NotFoundError, UsageError, printable, shortened
+from agebackup.errors import (
+    AgebackupError,
+    NotFoundError,
+    UsageError,
+    counted,
+    printable,
+    shortened,
+)
 from agebackup.model.inventory import Held, Inventory, grade
 from agebackup.model.names import ArchiveName, require_app
 
@@ -205,7 +212,8 @@ def _none(
 ) -> AgebackupError:
     names = [str(held.name) for one in inventories for held in one.archives]
     where = ", ".join(printable(one.destination) for one in inventories) or "no destination"
-    hint = f"There are {len(names):,} archives there; see: agebackup list." if names else ""
+    there = counted(len(names), "archive")
+    hint = f"What lies there: {there}; see agebackup list." if names else ""
     return NotFoundError(
         f"No archive in {where} is {printable(wanted.text)!r}.",
         hint=hint,

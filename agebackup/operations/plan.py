@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agebackup.errors import counted
 from agebackup.model.names import printable
 from agebackup.operations.guards import expected_bytes, guard_places, guard_space
 from agebackup.operations.order import Order, Site
@@ -32,7 +33,7 @@ class CreatePlan:
             f"databases:    {', '.join(map(printable, self.databases)) or 'none'} "
             f"({self.database_bytes:,} bytes)",
             f"trees:        {', '.join(map(printable, self.trees)) or 'none'} "
-            f"({self.files:,} files, {self.file_bytes:,} bytes)",
+            f"({counted(self.files, 'file')}, {self.file_bytes:,} bytes)",
             f"recipients:   {', '.join(self.recipients)}",
             f"free there:   {_bytes(self.destination_free)}; workspace: "
             f"{_bytes(self.workspace_free)}",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agebackup.errors import FailedError, NoIdentityError, NotFoundError, VerificationError
+from agebackup.errors import FailedError, NoIdentityError, NotFoundError, VerificationError, counted
 from agebackup.model.ageheader import Header, possible_plaintext
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
@@ -140,4 +140,4 @@ def incompleteness(manifest: Manifest) -> tuple[str, ...]:
         return ()
     lost = sum(1 for one in manifest.skipped if one.lost)
     lost += max(manifest.missing_count, len(manifest.missing))
-    return (f"The archive was published incomplete: {lost:,} files were missing or wrong.",)
+    return (f"The archive was published incomplete: {counted(lost, 'file')} missing or wrong.",)

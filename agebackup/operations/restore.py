@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from agebackup.errors import NotFoundError, RefusedError, UsageError
+from agebackup.errors import NotFoundError, RefusedError, UsageError, counted
 from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import printable
@@ -148,7 +148,7 @@ def _stage(order: RestoreOrder, root: Path, claims: Claims, reading: Reading) ->
 def _time_warnings(staging: Staging) -> tuple[str, ...]:
     if not staging.untimed:
         return ()
-    return (f"The times of {staging.untimed:,} files are beyond what this system can set.",)
+    return (f"What this system cannot set: the times of {counted(staging.untimed, 'file')}.",)
 
 
 def _guard_target(order: RestoreOrder, target: Path) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from agebackup.errors import AgebackupError, FailedError, shortened
+from agebackup.errors import AgebackupError, FailedError, counted, shortened
 from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
 from agebackup.model.names import printable
 from agebackup.model.recovery import recover_text
@@ -93,7 +93,7 @@ def _write_bag(
 
 
 def _incomplete(problems: Sequence[str]) -> FailedError:
-    files = "1 file" if len(problems) == 1 else f"{len(problems):,} files"
+    files = counted(len(problems), "file")
     return FailedError(
         f"The snapshot would be incomplete, so nothing was published: {files} missing or wrong.",
         hint="Mend or exclude them, or publish what is there with --allow-missing (exit code 3).",

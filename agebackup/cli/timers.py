@@ -1,18 +1,17 @@
 """The installed timers, as `status` and `doctor` look at them: there, and as they were?"""
 
-import plistlib
-import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.scope import now
 from agebackup.cli.terminal import Reporter
 from agebackup.errors import AgebackupError, StoppedError
+from agebackup.model.calendar import Every
 from agebackup.model.timer import Timer
 from agebackup.system.clock import Deadline
 from agebackup.system.progress import Stop
@@ -20,10 +19,16 @@ from agebackup.system.progress import Stop
 if TYPE_CHECKING:
     from agebackup.scheduling import Installed
 
-Sight = Literal["", "gone", "altered"]
-"""How a timer that was installed is found: as it was (""), not at all, or firing at other times."""
 _LOOK, _PATIENCE = 3.0, 2.5
 """Seconds that all of the looking may take, and that it takes before it is ended in good order."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a timer was found: whether it is there, and how often it fires, "" where unknown."""
+
+    there: bool
+    every: str = ""
 
 
 def timers(to: Console) -> Mapping[str, Timer]:
@@ -39,34 +44,37 @@ def timers(to: Console) -> Mapping[str, Timer]:
         to.output.warn(f"Which timers are installed is not known: {error.message}")
         return {}
     seen = _seen(known.values(), to)
-    return {app: timer_of(one, seen.get(app, "")) for app, one in known.items()}
+    unseen = {app: Sight(there=True, every=one.every.text) for app, one in known.items()}
+    return {app: timer_of(one, seen.get(app, unseen[app])) for app, one in known.items()}
 
 
 def timer_of(one: "Installed", sight: Sight) -> Timer:
-    """Return `one` as it was found, with the moment of its next firing unless that is unknown."""
-    following = None if sight else one.every.next_after(now())
+    """Return `one` as it was found; when it fires next is known by what is there, not by notes."""
+    fires = Every.parse(sight.every) if sight.every else None
     return Timer(
         one.app,
         one.kind,
         one.every.text,
         one.seconds,
         one.since,
-        gone=sight == "gone",
-        altered=sight == "altered",
-        next_run=following,
+        gone=not sight.there,
+        altered=fires is None or fires.seconds != one.every.seconds,
+        next_run=fires.next_after(now()) if fires else None,
     )
 
 
 def sight_of(one: "Installed", to: Console) -> Sight:
     """Look for `one` where it was installed; raises `FailedError` where that cannot be read."""
     from agebackup.cli.timing import timers_where
+    from agebackup.scheduling.cron import installed_command
 
-    texts = timers_where(one, to).present(one.app)
-    if one.kind == "cron":
-        return _in_crontab(one, "".join(texts.values()))
-    if one.kind == "launchd":
-        return _in_plist(one, "".join(texts.values()))
-    return _in_units(one, texts)
+    timers = timers_where(one, to)
+    if one.app not in timers.apps():
+        return Sight(there=False)
+    every = timers.rhythm(one.app)
+    if every is None and one.kind == "cron":  # commented out, perhaps, which comes to no line
+        return Sight(there=installed_command("".join(timers.present(one.app).values())) is not None)
+    return Sight(there=True, every=every.text if every else "")
 
 
 def last_told(app: str) -> tuple[datetime | None, datetime | None]:
@@ -81,35 +89,6 @@ def last_told(app: str) -> tuple[datetime | None, datetime | None]:
     return ended_in(content), success.time if success else None
 
 
-def _in_crontab(one: "Installed", text: str) -> Sight:
-    from agebackup.scheduling.cron import fields, installed_command
-
-    if installed_command(text) is None:
-        return "gone"  # or commented out, which comes to the same
-    return "" if re.search(rf"^{re.escape(fields(one.every))} ", text, re.MULTILINE) else "altered"
-
-
-def _in_units(one: "Installed", texts: Mapping[str, str]) -> Sight:
-    from agebackup.scheduling.systemd import calendar
-
-    text = next((text for place, text in texts.items() if place.endswith(".timer")), None)
-    if text is None:
-        return "gone"
-    return "" if f"OnCalendar={calendar(one.every)}" in text.splitlines() else "altered"
-
-
-def _in_plist(one: "Installed", text: str) -> Sight:
-    from agebackup.scheduling.launchd import moments
-
-    if not text:
-        return "gone"
-    try:
-        found = plistlib.loads(text.encode())["StartCalendarInterval"]
-    except (ValueError, KeyError, TypeError, plistlib.InvalidFileException):
-        return "altered"
-    return "" if found == moments(one.every) else "altered"
-
-
 def _seen(known: "Iterable[Installed]", to: Console) -> Mapping[str, Sight]:
     """Return how each timer is found; of what could not be looked at, with a warning, nothing."""
     from agebackup.system.probing import within
@@ -121,7 +100,7 @@ def _seen(known: "Iterable[Installed]", to: Console) -> Mapping[str, Sight]:
     seen: dict[str, Sight] = {}
     for (kind, _), result in zip(alike, within(_LOOK, asked, to.progress), strict=True):
         found: Any = result or {"problem": f"{kind} does not answer."}
-        seen |= found.get("seen", {})
+        seen |= {app: Sight(**fields) for app, fields in found.get("seen", {}).items()}
         if "problem" in found:
             to.output.warn(f"Whether the timers are still there is not known: {found['problem']}")
     return seen
@@ -133,7 +112,7 @@ def _look(ones: "Collection[Installed]", to: Console) -> dict[str, object]:
     seen: dict[str, object] = {}
     for one in ones:
         try:
-            seen[one.app] = sight_of(one, impatient)
+            seen[one.app] = asdict(sight_of(one, impatient))
         except StoppedError:
             return {"seen": seen, "problem": f"{one.kind} does not answer."}
         except AgebackupError as error:

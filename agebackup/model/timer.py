@@ -16,7 +16,7 @@ class Timer:
     """A timer that was installed at `since`, for one app, or for all of them ("").
 
     `every` is how often, as the person wrote it, `seconds` the same. `gone`: it is no longer there;
-    `altered`: it is there, and fires at other times. `next_run` is None for either.
+    `altered`: it is there, and does not fire as often as that. `next_run` None: nobody knows when.
     """
 
     app: str
@@ -62,7 +62,7 @@ def silent(timer: Timer, app: str, silence: timedelta) -> Finding:
 
 
 def not_firing(timer: Timer) -> Iterator[Finding]:
-    """Yield that the timer is no longer there, or fires at other times than at first."""
+    """Yield that the timer is no longer there, or no longer fires as it did."""
     if timer.gone:
         yield Finding(
             "error",
@@ -76,7 +76,7 @@ def not_firing(timer: Timer) -> Iterator[Finding]:
             "warning",
             "timer-altered",
             timer.whose,
-            f"The timer ({timer.kind}) was changed since, so when it fires is not known.",
+            f"The timer ({timer.kind}) no longer fires as it was installed ({timer.every}).",
             f"Install it again, or with another --every: {timer.again}",
         )
 

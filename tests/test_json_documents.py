@@ -116,6 +116,14 @@ def test_every_command_has_its_section() -> None:
     assert set(COMMANDS) - {"cat"} <= named
 
 
+def failing(words: tuple[str, ...]) -> str:
+    """Return the command that `words` ask for, as schemas call it."""
+    name, *rest = (word for word in words if word != "--nonsense")
+    parts = {schema.partition("-")[2] for schema in WORDS if schema.startswith(f"{name}-")}
+    known = name if name in COMMANDS else "agebackup"
+    return f"{name}-{rest[0]}" if "--nonsense" not in words and {*rest[:1]} & parts else known
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -125,11 +133,26 @@ def test_every_command_has_its_section() -> None:
         ("status", "nothing"),
         ("prune", "nothing"),
         ("nonsense",),
+        ("schedule", "install", "notes"),
+        ("schedule", "install", "--every"),
+        ("schedule", "install", "--kind", "at"),
+        ("schedule", "install", "a", "b"),
+        ("schedule", "run-now"),
+        ("schedule", "remove", "../x"),
+        ("schedule", "nonsense"),
+        ("config", "check"),
+        ("config", "init", "../x"),
+        ("config", "--nonsense", "check"),
+        ("ledger", "check"),
+        ("ledger", "rebuild"),
+        ("--nonsense", "schedule", "show"),
     ],
 )
 def test_a_failure_is_an_object_too(world: World, words: tuple[str, ...]) -> None:
-    """Whoever asks for JSON gets JSON, with the exit code, a message and a hint."""
+    """Whoever asks for JSON gets JSON, with the exit code, a message, a hint, and the schema of
+    the command, its part included where that was understood."""
     done = world.run("--json", *words)
     printed = json.loads(done.out)
+    assert printed["schema"] == f"agebackup/{failing(words)}/v1"
     assert printed["status"] == "failed" and printed["exit"] == done.code > 0
     assert printed["error"]["message"] and "hint" in printed["error"]

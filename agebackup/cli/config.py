@@ -9,14 +9,14 @@ import click
 from agebackup.cli.adhoc import HASHES
 from agebackup.cli.output import Output
 from agebackup.cli.reading import FILE
-from agebackup.cli.settings import Settings, current, global_options
+from agebackup.cli.settings import Group, Settings, current, global_options
 from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.model.profile import Finding, Profile, Resolution
 
 
-@click.group("config", short_help="The configuration file.")
+@click.group("config", cls=Group, short_help="The configuration file.")
 @global_options
 def command() -> None:
     """Write an example configuration, or check the one there is."""

@@ -8,14 +8,16 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
-from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
+from agebackup.cli.settings import IDENTITY_VARIABLE, Group, current, global_options
 from agebackup.errors import UsageError, VerificationError, printable, worst
 
 if TYPE_CHECKING:
     from agebackup.operations.rebuild import RebuildOrder, RebuildReport, Rebuilt
 
 
-@click.group("ledger", short_help="Check this machine's record of archives, or make it again.")
+@click.group(
+    "ledger", cls=Group, short_help="Check this machine's record of archives, or make it again."
+)
 @global_options
 def command() -> None:
     """Check this machine's record of archives, or make it again.

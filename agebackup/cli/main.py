@@ -11,7 +11,7 @@ import click
 from agebackup import __version__
 from agebackup.cli.failures import translated
 from agebackup.cli.output import Output, prepare_streams
-from agebackup.cli.settings import Settings, global_options
+from agebackup.cli.settings import Group, Settings, global_options
 from agebackup.cli.signals import fill_standard_descriptors, listen
 from agebackup.errors import AgebackupError, StoppedError, UsageError
 from agebackup.system.descriptors import raise_descriptor_limit
@@ -46,7 +46,7 @@ COMMANDS = {
 """Each command with the line that --help shows; a test compares it with the command's own."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The commands, each imported only when it is used: --help must not load them all."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -108,15 +108,19 @@ def main() -> None:
 def run(arguments: list[str], settings: Settings) -> int:
     """Run one command line and return its exit code; every failure is told here."""
     settings.json = "--json" in arguments
-    name = next((word for word in arguments if word in COMMANDS), "agebackup")
-    output = Output(settings, name)
     try:
         with translated():
             return _invoke(arguments, settings)
     except AgebackupError as error:
+        output = Output(settings, settings.command or _first_command(arguments))
         output.failure(error)
         output.show_cause(error)
         return error.code
+
+
+def _first_command(arguments: list[str]) -> str:
+    """Return the first word that is a command: what was meant where nothing was understood."""
+    return next((word for word in arguments if word in COMMANDS), "agebackup")
 
 
 def _invoke(arguments: list[str], settings: Settings) -> int:
@@ -128,12 +132,12 @@ def _invoke(arguments: list[str], settings: Settings) -> int:
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
     except click.ClickException as error:
-        raise _usage(error) from None
+        raise _usage(error, settings.command) from None
     return code if isinstance(code, int) else 0
 
 
-def _usage(error: click.ClickException) -> UsageError:
+def _usage(error: click.ClickException, command: str) -> UsageError:
     context: Any = getattr(error, "ctx", None)
-    path = context.command_path if context else "agebackup"
+    path = context.command_path if context else f"agebackup {command.replace('-', ' ')}".strip()
     text = error.format_message()
     return UsageError(text if text.endswith((".", "?")) else text + ".", hint=f"See {path} --help.")

@@ -8,7 +8,7 @@ import click
 
 from agebackup.cli.console import Console, console
 from agebackup.cli.scope import now
-from agebackup.cli.settings import current, global_options
+from agebackup.cli.settings import Group, current, global_options
 from agebackup.errors import AgebackupError, printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _kinds(command: Any) -> Any:
     return command
 
 
-@click.group("schedule", short_help="Timers.")
+@click.group("schedule", cls=Group, short_help="Timers.")
 @global_options
 def command() -> None:
     """Install, remove and show the timer that starts `agebackup run`."""

@@ -21,9 +21,11 @@ IDENTITY_VARIABLE = "AGEBACKUP_IDENTITY_FILE"
 class Settings:
     """The global options; filled while the command line is parsed, only read afterwards.
 
+    `command` is the command as far as it is known, such as "schedule-install", "" before any is.
     `clear_line` removes the progress line before anything else is written to the terminal.
     """
 
+    command: str = ""
     stop: Stop = field(default_factory=Stop)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     config: Path | None = None
@@ -44,6 +46,19 @@ def current() -> Settings:
     settings = click.get_current_context().find_object(Settings)
     assert settings is not None
     return settings
+
+
+class Group(click.Group):
+    """Commands, of which the one that is found is noted: whatever fails from then on is its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return name, command and further words, as click has it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name:
+            ctx.ensure_object(Settings).command = "-".join([*ctx.command_path.split()[1:], name])
+        return name, command, rest
 
 
 def _store(name: str, value: Any) -> Callable[[click.Context, click.Parameter, Any], None]:

@@ -93,7 +93,7 @@ def test_the_person_reads_one_line_per_destination(world: World, folder: Path) -
     """Without --json the result is words on stdout, and nothing on stderr."""
     outcome = world.run("audit", "notes")
     assert outcome.code == 0
-    assert "3 archives; 3 read whole" in outcome.out
+    assert "3 archives; 3 files read whole" in outcome.out
     assert "nothing wrong" in outcome.out
     assert outcome.err == ""
 
@@ -413,3 +413,50 @@ def test_a_rebuilt_ledger_is_in_order(world: World, folder: Path) -> None:
     rebuilt = world.run("ledger", "rebuild", folder, "--read")
     assert rebuilt.code == 0, rebuilt.err
     assert _audit(world, "--to", folder)[0] == 0
+
+
+def test_the_repair_of_a_lost_ledger_leaves_no_alarm(
+    world: World, folder: Path, app: SampleApp, keys: Keys
+) -> None:
+    """Ledger lost, a backup, rebuilt as the next backup advises: the audit is in order again."""
+    for file in world.state.glob("ledger.db*"):
+        file.unlink()
+    _create(world, app, keys, folder)
+    for deeper in ((), ("--read",), ("-i", keys.identity)):
+        assert world.run("ledger", "rebuild", "--mine", folder, *deeper).code == 0
+        code, said, problems = _audit(world, "--full")
+        assert (code, problems) == (0, {}), said
+        _create(world, app, keys, folder)
+        assert _audit(world)[0] == 0
+
+
+def test_counts_are_those_of_list(world: World, folder: Path, app: SampleApp, keys: Keys) -> None:
+    """What is called an archive is one in `list` as well; other files that were read are files."""
+    first, *rest = _archives(folder)
+    for path in rest:
+        assert world.run("delete", path, "--yes").code == 0
+    shutil.copy(first, folder / first.name.replace(".tar", " (1).tar"))
+    _create(world, app, keys, folder / "latest.age")
+    outcome = world.run("audit", "--to", folder, "--full")
+    assert "1 archive; 3 files read whole" in outcome.out
+    assert "2 of 2 files with a known hash had a turn so far" in outcome.out
+    assert ": 1 archive" in world.run("list", "--to", folder).out
+
+
+def test_a_full_audit_does_not_advise_a_full_audit(world: World, folder: Path) -> None:
+    """Who read everything is told something else than to read everything."""
+    first, *_ = _archives(folder)
+    shutil.copy(first, _renamed(first, "aaaaaaaa"))
+    shutil.copy(first, folder / "notes-20261001T000000Z-00000001.tar (1).age")
+    said = {}
+    for words in (("--budget", "0"), ("--full",)):
+        said[words[0]] = world.run("audit", "--to", folder, *words).out
+    assert "audit --full" in said["--budget"] and "[duplicate]" in said["--budget"]
+    assert "audit --full" not in said["--full"]
+    assert "[duplicate]" in said["--full"] and "[conflict-unread]" in said["--full"]
+
+
+def _renamed(path: Path, number: str) -> Path:
+    name = ArchiveName.parse(path.name)
+    assert name is not None
+    return path.with_name(str(replace(name, id=number)))

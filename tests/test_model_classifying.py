@@ -211,6 +211,9 @@ def test_records_of_other_folders_and_freely_named_files() -> None:
     assert look(records=(free,)).missing == (free,)
     assert look(records=(replace(free, deleted=NOW),)).missing == ()
     assert look(records=(replace(free, pending="publish"),)).missing == ()
+    later = replace(free, name="later", time=free.time + timedelta(hours=1))
+    assert look(records=(free, later)).missing == (later,)  # it took the other's place
+    assert look(records=(free, replace(later, pending="publish"))).missing == ()  # or perhaps
 
 
 @pytest.mark.parametrize(

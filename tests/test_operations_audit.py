@@ -183,6 +183,10 @@ class Meddler(Progress):
     def __init__(self, act: object) -> None:
         super().__init__()
         self._act = act
+        self.read = 0
+
+    def advance(self, count: int) -> None:
+        self.read += count
 
     def phase(self, name: str, total: int | None = None) -> None:
         if name == "hashes":
@@ -236,7 +240,7 @@ def test_an_absent_folder_is_an_error_only_where_it_is_known(yard: Yard) -> None
     yard.path.rename(yard.path.with_name("gone"))
     (finding,) = yard.audit().findings
     assert (finding.severity, finding.code) == ("error", "destination-missing")
-    assert "1 archives" in finding.fact
+    assert "1 archive there" in finding.fact
 
 
 def test_a_ledger_that_breaks_meanwhile_is_a_finding_and_the_rest_is_still_said(
@@ -250,8 +254,11 @@ def test_a_ledger_that_breaks_meanwhile_is_a_finding_and_the_rest_is_still_said(
         for part in yard.path.parent.glob("ledger.db*"):
             part.unlink()
 
-    codes = {one.code for one in yard.audit(progress=Meddler(lose)).findings}
-    assert codes == {"ledger-unusable", "damaged"}
+    whole = yard.archive()
+    meddler = Meddler(lose)
+    report = yard.audit(progress=meddler)
+    assert {one.code for one in report.findings} == {"ledger-unusable", "size-differs"}
+    assert meddler.read == report.read_bytes == whole.stat().st_size  # nothing was read again
 
 
 def test_an_absent_and_a_damaged_ledger_are_told_apart(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import Place, now, places
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.terminal import human_bytes
-from agebackup.errors import UsageError, printable
+from agebackup.errors import UsageError, counted, printable
 
 if TYPE_CHECKING:
     from agebackup.model.budget import Budget
@@ -123,13 +123,16 @@ def _anything(reports: "Iterable[AuditReport]") -> bool:
 
 
 def _line(report: "AuditReport") -> str:
-    parts = [f"{report.archives:,} archives"]
+    parts = [counted(report.archives, "archive")]
     if report.hashed:
-        parts.append(f"{report.hashed:,} read whole ({human_bytes(report.read_bytes)})")
+        parts.append(
+            f"{counted(report.hashed, 'file')} read whole ({human_bytes(report.read_bytes)})"
+        )
     turns = report.turns
     if turns.recorded:
         since = f", the longest ago on {turns.oldest:%Y-%m-%d}" if turns.oldest else ""
-        parts.append(f"{turns.read:,} of {turns.recorded:,} have had their turn{since}")
+        whose = f"{turns.read:,} of {counted(turns.recorded, 'file')} with a known hash"
+        parts.append(f"{whose} had a turn so far{since}")
     if not report.findings:
         parts.append("nothing wrong")
     return f"{printable(report.destination)}: {'; '.join(parts)}"

@@ -8,9 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agebackup.errors import counted
 from agebackup.model.devices import differs
 from agebackup.model.evidence import Evidence
 from agebackup.model.findings import Finding, worst_first
+from agebackup.model.inventory import returned
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.strays import of_others, out_of_reach
 from agebackup.model.suspicion import (
@@ -90,7 +92,7 @@ def _absences(evidence: Evidence) -> Iterator[Finding]:
             "error",
             "destination-empty",
             inventory.destination,
-            f"It holds no archive, but the ledger knows {len(missing):,} there.",
+            f"It holds no archive, but the ledger knows {counted(len(missing), 'archive')} there.",
             "If a drive should be mounted there, or a cloud folder is still to be downloaded, see "
             f"to that. Else look into the trash. {NEW_BACKUP}.",
         )
@@ -134,19 +136,15 @@ def _gone(app: str, missing: Sequence[ArchiveRecord], evidence: Evidence) -> Ite
                 record.file_name,
                 "It is gone, and no rule deleted it.",
                 "Look into the trash of the folder or of the cloud service. If you removed it "
-                "yourself: agebackup clean takes note of it.",
+                "yourself: agebackup clean --forget takes note of it.",
             )
 
 
 def _rolled_back(
     app: str, tail: Sequence[ArchiveRecord], newest: ArchiveRecord, evidence: Evidence
 ) -> Finding:
-    returned = sum(
-        1
-        for one in evidence.subjects
-        if one.record and one.record.app == app and one.record.deleted and not one.record.pending
-    )
-    also = f", and {returned:,} that were deleted are back" if returned else ""
+    back = sum(1 for one in evidence.subjects if one.app == app and returned(one))
+    also = f", and {counted(back, 'archive')} deleted before came back" if back else ""
     what = "the newest archive is" if len(tail) == 1 else f"the {len(tail):,} newest archives are"
     return Finding(
         "error",
@@ -192,6 +190,7 @@ def _unknown_hashes(evidence: Evidence, judged: Sequence[Case]) -> Iterator[Find
             "note",
             "hash-unknown",
             evidence.after.inventory.destination,
-            f"Of {len(blind):,} archives the ledger has no hash, so their content is not compared.",
+            f"Of {counted(len(blind), 'archive')} the ledger has no hash, so the content is not "
+            "compared.",
             "agebackup ledger rebuild --read DEST takes the hashes as they are now.",
         )

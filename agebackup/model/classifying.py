@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from agebackup.model.expected import without_file
 from agebackup.model.inventory import FolderEntry, Held, Inventory, Other, OtherKind, is_future
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
@@ -57,7 +58,11 @@ def classify(
     archives.sort(key=lambda held: (held.name.time, held.entry.name), reverse=True)
     others.sort(key=lambda other: other.entry.name)
     return Inventory(
-        destination, now, tuple(archives), tuple(others), _missing(mine, archives, others)
+        destination,
+        now,
+        tuple(archives),
+        tuple(others),
+        without_file(mine.values(), archives, others),
     )
 
 
@@ -115,17 +120,3 @@ def _is_copy(rest: str, ending: str) -> bool:
         if added and _ADDED.fullmatch(added):
             return True
     return False
-
-
-def _missing(
-    mine: Mapping[str, ArchiveRecord], archives: Sequence[Held], others: Sequence[Other]
-) -> tuple[ArchiveRecord, ...]:
-    there = {held.entry.name for held in archives}
-    there |= {other.entry.name for other in others}
-    there |= {other.resembles for other in others if other.kind == "evicted"}
-    gone = [
-        record
-        for record in mine.values()
-        if record.deleted is None and not record.pending and record.file_name not in there
-    ]
-    return tuple(sorted(gone, key=lambda record: (record.time, record.name), reverse=True))

@@ -1,12 +1,12 @@
 """What an audit goes by: the folder before and after, the ledger's rows, what was read of files."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+from agebackup.model.expected import expected, without_file
 from agebackup.model.inventory import FolderEntry, Inventory
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DestinationRecord
@@ -81,7 +81,8 @@ class Ground:
 
     `apps` are those asked for, None all. `series` is the ledger's own, None where there is no
     ledger. `shared` are the apps whose policy says that other machines use the folder too. `device`
-    is where the folder is now, `known` how the ledger knew it.
+    is where the folder is now, `known` how the ledger knew it. `full`: all was read whole whose
+    content could say anything.
     """
 
     apps: frozenset[str] | None = None
@@ -89,6 +90,7 @@ class Ground:
     shared: frozenset[str] = frozenset()
     device: str = ""
     known: DestinationRecord | None = None
+    full: bool = False
 
     def means(self, app: str | None) -> bool:
         """Return whether `app` is asked for; what is nobody's always is."""
@@ -110,7 +112,10 @@ class Evidence:
 
     @cached_property
     def subjects(self) -> tuple[Subject, ...]:
-        """The files that lay there with the same row, unchanged, before and after."""
+        """The files that lay there unchanged before and after, and stood for the same archive.
+
+        What the ledger says of that archive may have changed meanwhile; it is as it was after.
+        """
         earlier = {one.entry.name: one for one in subjects(self.before)}
         return tuple(
             one
@@ -122,7 +127,7 @@ class Evidence:
 
     @cached_property
     def restless(self) -> tuple[Subject, ...]:
-        """The files with the same row before and after that were not the same file, or changed."""
+        """The files of the same archive before and after that changed, or were exchanged."""
         earlier = {one.entry.name: one for one in subjects(self.before)}
         steady = {one.entry.name for one in self.subjects}
         return tuple(
@@ -172,37 +177,10 @@ def subjects(snapshot: Snapshot) -> tuple[Subject, ...]:
     return tuple(found)
 
 
-def expected(records: Iterable[ArchiveRecord]) -> dict[str, ArchiveRecord]:
-    """Return, of the rows of one folder, which one each file name stands for.
-
-    Under a name that the person chose only the newest archive lies; while its successor may or may
-    not have taken its place, none is expected.
-    """
-    rows: dict[str, list[ArchiveRecord]] = defaultdict(list)
-    for record in records:
-        rows[record.file_name].append(record)
-    found = {}
-    for name, group in rows.items():
-        alive = [one for one in group if one.deleted is None] or group
-        if len(group) == 1 or not any(one.pending == "publish" for one in group):
-            found[name] = max(alive, key=lambda one: (one.time, one.sequence or 0))
-    return found
-
-
 def missing(snapshot: Snapshot) -> tuple[ArchiveRecord, ...]:
     """Return the rows that should have a file and have none, not even an evicted one."""
-    taken = {entry.name for entry in _entries(snapshot.inventory)}
-    taken |= {other.resembles for other in snapshot.inventory.others if other.kind == "evicted"}
-    return tuple(
-        one
-        for name, one in expected(snapshot.here).items()
-        if one.deleted is None and one.pending == "" and name not in taken
-    )
-
-
-def _entries(inventory: Inventory) -> Iterable[FolderEntry]:
-    yield from (held.entry for held in inventory.archives)
-    yield from (other.entry for other in inventory.others)
+    inventory = snapshot.inventory
+    return without_file(snapshot.here, inventory.archives, inventory.others)
 
 
 def _same(one: Subject, other: Subject) -> bool:

@@ -6,7 +6,7 @@ with its reason, never selected and never pruned.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
@@ -111,12 +111,20 @@ def record_of(held: Held, destination: str) -> ArchiveRecord:
     return replace(unknown, size=None if held.is_stub else held.entry.size, foreign=True)
 
 
-def leaving(held: Held) -> bool:
+class Recorded(Protocol):
+    """A file, and what the ledger knows of it."""
+
+    @property
+    def record(self) -> ArchiveRecord | None:
+        """The ledger's row, None where it knows nothing."""
+
+
+def leaving(held: Recorded) -> bool:
     """Return whether it was decided that `held` goes, and that has not happened yet."""
     return held.record is not None and held.record.pending == "delete"
 
 
-def returned(held: Held) -> bool:
+def returned(held: Recorded) -> bool:
     """Return whether `held` was deleted, and somebody brought it back: no rule counts on it."""
     record = held.record
     return record is not None and record.deleted is not None and not record.pending

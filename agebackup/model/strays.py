@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from agebackup.model.evidence import Evidence, Look, expected
+from agebackup.model.evidence import Evidence, Look
+from agebackup.model.expected import expected
 from agebackup.model.findings import Finding, Severity
 from agebackup.model.inventory import Other
 from agebackup.model.names import ArchiveName
@@ -80,7 +81,14 @@ def _conflict(other: Other, original: ArchiveRecord | None, evidence: Evidence) 
         return _same_content(other, needed=bool(wanted) and seen != wanted and not removed)
     severity: Severity = "note" if original is not None else "warning"
     fact = f"It is a conflict copy of {other.resembles or 'an archive'}, not compared so far."
-    return Finding(severity, "conflict-unread", name, fact, "agebackup audit --full compares it.")
+    if not evidence.ground.full:
+        remedy = "agebackup audit --full compares it."
+    else:
+        fact = (
+            f"It is a conflict copy of {other.resembles or 'an archive'}, which is not known here."
+        )
+        remedy = "Verify it with the key, and keep it elsewhere if it is whole."
+    return Finding(severity, "conflict-unread", name, fact, remedy)
 
 
 def _same_content(other: Other, *, needed: bool) -> Finding:

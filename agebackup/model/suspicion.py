@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from agebackup.model.evidence import Evidence, Look, Subject
 from agebackup.model.findings import Finding
+from agebackup.model.inventory import leaving, returned
 from agebackup.model.records import ArchiveRecord
 
 RECENT = timedelta(days=30)
@@ -66,7 +67,7 @@ def of_files(evidence: Evidence, judged: Sequence[Case]) -> Iterator[Finding]:
         finding = (
             _trouble(case)
             or _false_content(case, contents, present)
-            or _twin(case, twins)
+            or _twin(case, twins, evidence)
             or _damage(case)
             or _quiet(case, evidence)
         )
@@ -135,12 +136,13 @@ def _differing(case: Case, record: ArchiveRecord) -> Finding:
     return Finding("error", "content-differs", case.file, fact, remedy)
 
 
-def _twin(case: Case, twins: Mapping[str, Sequence[Case]]) -> Finding | None:
+def _twin(case: Case, twins: Mapping[str, Sequence[Case]], evidence: Evidence) -> Finding | None:
     others = [one.file for one in twins.get(case.look.fingerprint, ()) if one.file != case.file]
     if not others or case.genuine:
         return None
     fact = f"It begins exactly like {others[0]}, so that one of them is a copy of the other."
-    return Finding("error", "duplicate", case.file, fact, f"Compare them with --full. {_WHO}")
+    first = "" if evidence.ground.full else "Compare them: agebackup audit --full. "
+    return Finding("error", "duplicate", case.file, fact, first + _WHO)
 
 
 def _damage(case: Case) -> Finding | None:
@@ -167,9 +169,7 @@ def _quiet(case: Case, evidence: Evidence) -> Finding | None:
     record, name = case.record, case.subject.name
     if record is None:
         return _unrecorded(case, evidence) if evidence.ground.series and name else None
-    if record.deleted is None:
-        return None
-    if record.pending == "delete":
+    if leaving(case):
         return Finding(
             "note",
             "deletion-unfinished",
@@ -177,12 +177,15 @@ def _quiet(case: Case, evidence: Evidence) -> Finding | None:
             "Its deletion was decided, but cut short.",
             "The next run finishes it.",
         )
+    if not returned(case):
+        return None
     return Finding(
         "note",
         "brought-back",
         case.file,
         f"It was deleted on {record.deleted:%Y-%m-%d} and somebody brought it back.",
-        "It counts as an archive again. If that was not you, find out who writes to the folder.",
+        "No rule removes it, and none counts on it. If that was not you, find out who writes to "
+        "the folder.",
     )
 
 
@@ -197,8 +200,8 @@ def _unrecorded(case: Case, evidence: Evidence) -> Finding:
         case.file,
         f"It is not in the ledger{ahead}: another machine made it, or the ledger lost it, or "
         "somebody put it there.",
-        "If it is yours: agebackup ledger rebuild DEST takes it in. Anybody who has your public "
-        "key can make such a file.",
+        "agebackup ledger rebuild DEST takes it in as another machine's, with --mine as this "
+        "machine's. Anybody who has your public key can make such a file.",
     )
 
 

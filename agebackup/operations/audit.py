@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
-from agebackup.errors import FailedError, NotFoundError, StoppedError, printable
+from agebackup.errors import FailedError, NotFoundError, StoppedError, counted, printable
 from agebackup.ledger import Ledger, LedgerError, open_ledger
 from agebackup.model.auditing import amendments, judge
-from agebackup.model.budget import USUAL, Budget
+from agebackup.model.budget import UNLIMITED, USUAL, Budget
 from agebackup.model.evidence import Evidence, Ground, Snapshot, subjects
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.records import ArchiveRecord
@@ -38,7 +38,7 @@ class AuditOrder:
 
 @dataclass(frozen=True)
 class Turns:
-    """How far round the reading of whole files is: of `recorded` archives that have a hash in the
+    """How far round the reading of whole files is: of `recorded` files that have a hash in the
     ledger, `read` were read whole at least once, the one not read for longest at `oldest`."""
 
     recorded: int = 0
@@ -48,7 +48,10 @@ class Turns:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What an audit of one folder found. `hashed` files of `read_bytes` were read whole."""
+    """What an audit of one folder found. `hashed` files of `read_bytes` were read whole.
+
+    `archives` lie there under names of their own, as `list` counts them.
+    """
 
     destination: str
     archives: int = 0
@@ -62,13 +65,14 @@ def audit(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Audit
     """Return what the folder, its files' outside and the ledger say of each other.
 
     Nothing in the folder is changed. The ledger learns which archives are bad and which were read;
-    one that fails meanwhile is a finding. Raises `NotFoundError` (10) where the folder is absent
-    and neither ledger nor configuration knows it, and `StoppedError`.
+    one that fails meanwhile is a finding, and what it had said by then is judged by. Raises
+    `NotFoundError` (10) where the folder is absent and neither ledger nor configuration knows it,
+    and `StoppedError`.
     """
     try:
         return _audited(order, ledger, progress)
-    except LedgerError as error:
-        report = audit(order, None, progress)
+    except LedgerError as error:  # so early that nothing was read yet
+        report = _audited(order, None, progress)
         return replace(report, findings=worst_first((_unusable(error), *report.findings)))
 
 
@@ -111,19 +115,32 @@ def _audited(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Au
         sample.take_headers(chosen)
         sample.take_hashes(before, chosen)
     except StoppedError:  # whose turn it was must not be forgotten by a stop, or it never ends
-        evidence = Evidence(before, _snapshot(order, ledger), sample.looks, ground)
-        _told_to_ledger(ledger, evidence, progress)
+        after, failure = _second_look(order, ledger, before)
+        if failure is None:
+            _told_to_ledger(ledger, Evidence(before, after, sample.looks, ground), progress)
         raise
-    evidence = Evidence(before, _snapshot(order, ledger), sample.looks, ground)
-    changed = _told_to_ledger(ledger, evidence, progress)
+    after, failure = _second_look(order, ledger, before)
+    evidence = Evidence(before, after, sample.looks, ground)
+    changed = _told_to_ledger(None if failure else ledger, evidence, progress)
+    found = [*judge(evidence), *_strange_note(folder), *([_unusable(failure)] if failure else [])]
     return AuditReport(
         destination=folder.key,
-        archives=len(evidence.subjects),
+        archives=sum(1 for held in after.inventory.archives if ground.means(held.name.app)),
         hashed=sample.hashed,
         read_bytes=sample.read,
         turns=_turns(changed),
-        findings=worst_first((*judge(evidence), *_strange_note(folder))),
+        findings=worst_first(tuple(found)),
     )
+
+
+def _second_look(
+    order: AuditOrder, ledger: Ledger | None, before: Snapshot
+) -> tuple[Snapshot, LedgerError | None]:
+    """Return how things are after the reading; the rows as before it where the ledger fails now."""
+    try:
+        return _snapshot(order, ledger), None
+    except LedgerError as error:
+        return Snapshot(take_inventory(order.folder, None, order.now), before.records), error
 
 
 def _strange_note(folder: Folder) -> Iterator[Finding]:
@@ -154,6 +171,7 @@ def _ground(order: AuditOrder, ledger: Ledger | None) -> Ground:
         shared=order.shared,
         device=device_of(folder.path),
         known=known[0] if known else None,
+        full=order.budget == UNLIMITED,
     )
 
 
@@ -168,7 +186,7 @@ def _absent(order: AuditOrder, rows: Iterable[ArchiveRecord], error: NotFoundErr
     ]
     if not held and not order.declared:
         raise error
-    knows = f" The ledger knows {len(held):,} archives there." if held else ""
+    knows = f" The ledger knows {counted(len(held), 'archive')} there." if held else ""
     finding = Finding(
         "error" if held else "warning",
         "destination-missing",

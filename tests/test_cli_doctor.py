@@ -339,6 +339,18 @@ def test_what_to_try_with_a_silent_timer_works() -> None:
         assert one.remedy.endswith(f"run-now {app}".rstrip())
 
 
+@pytest.mark.parametrize("name", ["notes", ""])
+def test_a_timer_without_a_configuration_is_an_error(
+    world: World, nightly: Path, name: str
+) -> None:
+    """Whose declaration vanished is backed up by nobody, although a timer calls."""
+    timer = {"every": "daily", "kind": "systemd", "since": datetime.now(UTC).isoformat()}
+    (world.state / "schedule.json").write_text(json.dumps({"timers": {name: timer}}))
+    world.config.unlink()
+    code, _, problems = _doctor(world)
+    assert code == 4 and "undeclared" in problems
+
+
 @pytest.mark.linux
 def test_a_timer_that_somebody_removed_is_an_error(world: World, nightly: Path) -> None:
     """The timer was installed, but the crontab does not have it any more."""

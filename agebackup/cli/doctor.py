@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,10 +190,12 @@ class _Visit:
             if one.source is not None:
                 yield from of_sources(one.source)
 
-    def _timers(self) -> "Iterable[Finding]":
-        from agebackup.cli.nightly import of_timers
+    def _timers(self) -> "Iterator[Finding]":
+        from agebackup.cli.nightly import of_timers, of_undeclared
 
-        return of_timers(self._profiles, self.out)
+        yield from of_timers(self._profiles, self.out)
+        with suppress(UsageError):  # what is wrong with the configuration was said before
+            yield from of_undeclared(self.app, self.out)
 
     def _ledger_and_destinations(self) -> "Iterator[Finding]":
         from agebackup.cli import directories

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from agebackup.cli import directories
 from agebackup.cli.console import Console
-from agebackup.cli.scope import now
-from agebackup.cli.timers import last_told, sight_of, timer_of
+from agebackup.cli.scope import known_config, now
+from agebackup.cli.timers import Sight, last_told, sight_of, timer_of
 from agebackup.cli.timing import job_of, timers_where
 from agebackup.errors import AgebackupError
 from agebackup.model.checkup import of_timer
 from agebackup.model.findings import Finding
-from agebackup.model.timer import Timer, not_firing
+from agebackup.model.timer import Timer, not_firing, undeclared
 from agebackup.scheduling import installed
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ def of_timers(profiles: "Iterable[Profile]", out: Console) -> Iterator[Finding]:
                 "Its service may not write to every place that the configuration names by now.",
                 f"Install it again: {timer.again}",
             )
+
+
+def of_undeclared(app: str | None, out: Console) -> Iterator[Finding]:
+    """Yield which timers (of `app`; None: all) are there for apps that no configuration declares.
+
+    Raises `FailedError` as `of_timers`, and `UsageError` for a configuration that is none.
+    """
+    config = known_config(out)
+    declared = {profile.name for profile in config.apps} if config else set()
+    for one in installed(directories.schedule_file()).values():
+        there = one.app in declared if one.app else bool(declared)
+        if not there and app in (None, one.app):
+            yield undeclared(timer_of(one, Sight(there=True)), one.app or "any app")
 
 
 def _is_outdated(timer: "Installed", out: Console) -> bool:

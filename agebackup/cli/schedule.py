@@ -74,6 +74,8 @@ def install(app: str | None, **options: Any) -> int:
     for text in (*doubts(job, known, out), *timers.doubts(job)):
         out.output.warn(text)
     tried = None if options["no_run"] else tried_out(timers, job, out)
+    for path in tried.archives if tried else ():
+        out.output.say(f"Made: {printable(path)}")
     code, places = tried.code if tried else None, sorted(timers.present(job.app))
     out.output.result_of_work(
         paths(places),

@@ -44,8 +44,6 @@ def tried_out(timers: "Timers", job: "Job", out: Console) -> Tried:
     made = [*_made(job.app, begun)]
     archives = tuple(path for path, _ in made)
     pruned = tuple(name for _, names in made for name in names)
-    for path in archives:
-        out.output.say(f"Made: {printable(path)}")
     if pruned:
         out.output.say(f"Pruned: {', '.join(map(printable, pruned))}")
     if done.code:

@@ -135,7 +135,7 @@ class Turn:
         from agebackup.operations.supervision import Supervision
 
         call = self._call
-        job = Job(self.name, CreateFlags.of(), call.to, self._profile, alone=False)
+        job = Job(self.name, CreateFlags.of(), call.to, self._profile)
 
         def needed(ledger: "Ledger | None") -> bool:
             return call.due_anyway or self._verdict(replace(post, ledger=ledger)).due

@@ -32,13 +32,12 @@ EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Job:
-    """One app's run. `alone` where there is no other: its failure then is the command's."""
+    """One app's run."""
 
     app: str
     flags: CreateFlags
     console: Console
     profile: Profile | None = None
-    alone: bool = True
 
     @property
     def known_app(self) -> str:
@@ -118,7 +117,7 @@ def jobs(flags: CreateFlags, to: Console) -> Iterator[Job]:
             f"{printable(str(config.file))} declares no app.", hint="Declare one: [apps.NAME]."
         )
     for profile in profiles:
-        yield Job(profile.name, flags, to, profile, alone=len(profiles) == 1)
+        yield Job(profile.name, flags, to, profile)
 
 
 def declared_recipients(profile: Profile) -> Recipients:

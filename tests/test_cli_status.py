@@ -549,6 +549,7 @@ def test_without_a_ledger(world: World, out: Path, how: str) -> None:
         file.mkdir()
     done = world.run("status")
     assert done.code == 0 and "notes: fresh" in done.out, done.out + done.err
+    assert "nothing here says that this machine made it. [newest-foreign]" in done.out
     assert ("ledger" in done.err) == (
         how not in ("absent", "empty")
     ) and "Traceback" not in done.err

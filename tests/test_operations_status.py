@@ -90,7 +90,7 @@ def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     places = ["absent", "file", "loop", "out"]
     found = status([watched(tmp_path / one) for one in places], None, NOW, Progress())
-    assert [codes(one)[-1:] for one in found] == [["destination-away"]] * 3 + [[]]
+    assert [codes(one)[-1] for one in found] == ["destination-away"] * 3 + ["newest-foreign"]
     reasons = ["No such file", "Not a directory", "symbolic links"]
     for one, reason in zip(found, reasons, strict=False):
         assert any(reason in finding.fact for finding in one.findings)

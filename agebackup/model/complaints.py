@@ -22,6 +22,7 @@ def complaints(
 ) -> Iterator[Finding]:
     """Yield what is to be said of `facts`, whose `newest` archive is as old as `state` says."""
     yield from _age(facts, newest, state, now)
+    yield from _origin(newest)
     yield from _timer(facts, state, now)
     yield from _runs(facts)
     yield from _place(facts, newest)
@@ -64,6 +65,18 @@ def _never(facts: Facts) -> Iterator[Finding]:
         fact = f"The ledger knows no archive of {app}, and its folder holds {len(names):,}."
         remedy = "If this machine made them: agebackup ledger rebuild DEST --mine."
     yield Finding("error", "never", app, fact, remedy)
+
+
+def _origin(newest: ArchiveRecord | None) -> Iterator[Finding]:
+    if newest is not None and newest.foreign:
+        yield Finding(
+            "warning",
+            "newest-foreign",
+            newest.file_name,
+            f"The newest archive {newest.file_name} is known from the folder alone: nothing here "
+            "says that this machine made it.",
+            "If it did: agebackup ledger rebuild DEST --mine. Else make one: agebackup create.",
+        )
 
 
 def _timer(facts: Facts, state: State, now: datetime) -> Iterator[Finding]:

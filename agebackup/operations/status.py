@@ -7,7 +7,7 @@ says so.
 import fcntl
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -171,5 +171,5 @@ def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> F
 def _by_name(app: str, key: str, look: Look) -> tuple[ArchiveRecord, ...]:
     files = {*look.sizes, *look.evicted}
     names = [name for file in files if (name := ArchiveName.parse(file)) and name.app == app]
-    records = [ArchiveRecord.of(name, key) for name in names]
+    records = [replace(ArchiveRecord.of(name, key), foreign=True) for name in names]
     return tuple(sorted(records, key=lambda one: (one.time, one.name), reverse=True))

@@ -162,12 +162,19 @@ def test_mine_at_once_or_later(scene: Scene) -> None:
     assert not any(row.foreign for row in scene.rows())
 
 
-def test_each_rebuild_begins_a_series(scene: Scene) -> None:
-    """After every rebuild numbers begin anew: nobody knows what was counted before."""
-    series = {scene.told("out")["series"] for _ in range(3)}
-    assert len(series) == 3
+def test_a_series_begins_where_something_was_adopted_or_lost(scene: Scene) -> None:
+    """Numbers go on where all is known, and begin anew where nobody knows what was counted."""
+    first = scene.told("out")["series"]
+    outcome = scene.rebuild("--read", "--mine", "out")
+    assert outcome.code == 0 and "anew" not in outcome.err
     with scene.ledger() as ledger:
-        assert ledger.series in series
+        assert ledger.series == first
+        ledger.forget(ledger.archives(limit=1))
+    second = scene.told("out")["series"]
+    assert second not in (None, first)
+    scene.amend(scene.archives[0], series=second, sequence=3)  # where are 1 and 2?
+    third = scene.told("out")["series"]
+    assert third not in (None, first, second) and scene.told("out")["series"] is None
 
 
 def test_other_names_are_left_alone(scene: Scene) -> None:
@@ -249,12 +256,17 @@ def test_exchanged_archives_are_noticed(scene: Scene, keys: Keys) -> None:
 # ---- destinations
 
 
-def test_an_empty_folder_gives_an_empty_ledger(scene: Scene) -> None:
-    """A folder without archives is no failure; the ledger knows the folder."""
+def test_a_folder_without_archives_is_told(scene: Scene) -> None:
+    """Where no archive lies and none is known there is nothing to rebuild from: exit code 10."""
     (scene.world.directory / "empty").mkdir()
     told = scene.told("empty")
-    assert (told["exit"], told["made"], told["destinations"][0]["adopted"]) == (0, True, 0)
-    assert scene.rows() == ()
+    assert (told["exit"], told["made"], told["changed"]) == (10, False, False)
+    assert "No archive lies in" in told["error"]["message"] and not scene.file.exists()
+    assert scene.told("out", "empty")["exit"] == 10 and len(scene.rows()) == 2
+    for path in scene.archives:
+        path.unlink()
+    outcome = scene.rebuild("out")
+    assert outcome.code == 0 and "no archive lies there, though the ledger" in outcome.out
 
 
 def test_an_absent_folder_stops_no_other(scene: Scene) -> None:
@@ -388,7 +400,7 @@ def test_a_damaged_ledger_is_set_aside(scene: Scene) -> None:
     damaged = spoil(scene.file, page_of(scene.file, "destinations"), 4096)
     assert scene.world.run("ledger", "check").code == 4
     outcome = scene.rebuild("out")
-    assert outcome.code == 0 and "1 runs and 2 archives" in outcome.err, outcome
+    assert outcome.code == 0 and "1 run and 2 archives" in outcome.err, outcome
     (aside,) = scene.world.state.glob("ledger.damaged-*.db")
     assert aside.read_bytes() == damaged and str(aside) in outcome.err
     assert aside.stat().st_mode & 0o777 == scene.file.stat().st_mode & 0o777 == 0o600
@@ -474,6 +486,7 @@ def test_one_rebuild_at_a_time(scene: Scene) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         told = scene.told("out")
     assert told["exit"] == 11 and not scene.file.exists()
+    assert "--wait" in told["error"]["hint"]
 
 
 @pytest.mark.parametrize("what, code", [("newer", 13), ("link", 1), ("other", 1)])
@@ -590,7 +603,7 @@ def test_check_counts_what_is_there(scene: Scene) -> None:
             "destinations": 1,
             "series": ledger.series,
         }
-    assert "sound (1 runs, 2 archives, 1 destinations)" in scene.world.run("ledger", "check").out
+    assert "sound (1 run, 2 archives, 1 destination)" in scene.world.run("ledger", "check").out
 
 
 def test_check_finds_damage(scene: Scene) -> None:

@@ -50,7 +50,7 @@ def test_the_second_run_is_told_at_once(tmp_path: Path) -> None:
     with held(tmp_path), pytest.raises(BusyError, match=WHAT) as caught:
         take(tmp_path)
     assert caught.value.code == 11
-    assert "--wait" in caught.value.hint
+    assert caught.value.hint and "--wait" not in caught.value.hint  # not everybody has that
 
 
 def test_waiting_has_an_end(tmp_path: Path) -> None:

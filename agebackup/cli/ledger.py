@@ -9,7 +9,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.settings import IDENTITY_VARIABLE, Group, current, global_options
-from agebackup.errors import UsageError, VerificationError, printable, worst
+from agebackup.errors import UsageError, VerificationError, counted, printable, worst
 
 if TYPE_CHECKING:
     from agebackup.operations.rebuild import RebuildOrder, RebuildReport, Rebuilt
@@ -56,8 +56,8 @@ def check() -> int:
                 "runs": len(ledger.runs(limit=-1)),
                 "archives": len(ledger.archives(deleted=True, pending=True)),
                 "destinations": len(ledger.destinations()),
-                "series": ledger.series,
             }
+            series = ledger.series
     except LedgerError as error:
         if not error.damaged:
             raise
@@ -68,8 +68,11 @@ def check() -> int:
             hint="Make a new one: agebackup ledger rebuild DEST...",
             details=problems,
         )
-    said = ", ".join(f"{counts[name]:,} {name}" for name in ("runs", "archives", "destinations"))
-    to.output.result(f"{printable(str(file))}: sound ({said})", path=str(file), **counts)
+    names = ("run", "archive", "destination")
+    said = ", ".join(counted(counts[f"{name}s"], name) for name in names)
+    to.output.result(
+        f"{printable(str(file))}: sound ({said})", path=str(file), **counts, series=series
+    )
     return 0
 
 
@@ -95,8 +98,9 @@ def rebuild_command(destinations: tuple[str, ...], **options: Any) -> int:
     damaged one is set aside, never deleted, and what can be read of it is carried over.
 
     What is adopted counts as another machine's, which is never pruned, until --mine is given, here
-    or in a later run. Sequence numbers begin anew. What is only in the cloud is not downloaded.
-    Exit code 4 says that an archive is damaged or does not fit; the others are adopted.
+    or in a later run. Sequence numbers begin anew where something was lost or is adopted. What is
+    only in the cloud is not downloaded. Exit code 4 says that an archive is damaged or does not
+    fit, the others are adopted; 10 that no archive lies in a DEST and none is known there.
     """
     from agebackup.cli.wiring import folder_at
     from agebackup.operations.rebuild import rebuild
@@ -155,7 +159,7 @@ class _Telling:
         from agebackup.cli.findings import tell
 
         output, report = self._to.output, self._report
-        if report.series:
+        if report.changed:
             for line in _about_ledger(report):
                 output.say(line)
         for one in self._looked:
@@ -177,7 +181,7 @@ class _Telling:
         told: dict[str, Any] = {
             "exit": code,
             "ledger": report.ledger,
-            "changed": bool(report.series),
+            "changed": report.changed,
             "made": report.made,
             "damage": report.damage,
             "set_aside": report.aside or None,
@@ -218,6 +222,8 @@ def _summary(one: "Rebuilt") -> str:
     said = [
         f"{counts[name]:,} {words[name]}" for name in _NUMBERS if counts[name] or name == "adopted"
     ]
+    if not one.adopted + one.known:
+        said.insert(0, "no archive lies there, though the ledger knows of some")
     return f"{printable(one.destination)}: {', '.join(said)}"
 
 
@@ -227,8 +233,11 @@ def _about_ledger(report: "RebuildReport") -> list[str]:
         lines.append(f"The old ledger was damaged: {printable(report.damage)}")
         lines.append(f"It was set aside as {printable(report.aside)}.")
         lines.append(
-            f"Carried over from it: {report.runs:,} runs and {report.archives:,} archives."
+            f"Carried over from it: {counted(report.runs, 'run')} and "
+            f"{counted(report.archives, 'archive')}."
         )
     if report.made:
         lines.append(f"A new ledger was made: {printable(report.ledger)}")
-    return [*lines, "Sequence numbers begin anew."]
+    if report.series:
+        lines.append("Sequence numbers begin anew.")
+    return lines

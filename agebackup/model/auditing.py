@@ -4,7 +4,6 @@ Pure. An honest folder, whatever the history of runs, prunes and deletions, give
 warning; what each kind of tampering gives stands in tests/test_model_auditing.py.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from agebackup.errors import counted
 from agebackup.model.devices import differs
 from agebackup.model.evidence import Evidence
 from agebackup.model.findings import Finding, worst_first
+from agebackup.model.gaps import gaps
 from agebackup.model.inventory import returned
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.strays import of_others, out_of_reach
@@ -26,8 +26,6 @@ from agebackup.model.suspicion import (
 
 PROBLEMS = ("error", "warning")
 """The severities that make an audit's exit code 4. Notes do not."""
-
-_SHOWN_GAPS = 5
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
@@ -159,26 +157,18 @@ def _rolled_back(
 
 def _gaps(evidence: Evidence) -> Iterator[Finding]:
     series = evidence.ground.series
-    numbers: dict[str, set[int]] = defaultdict(set)
-    for one in evidence.after.records:
-        if series and one.series == series and one.sequence and evidence.ground.means(one.app):
-            numbers[one.app].add(one.sequence)
-    for app, seen in sorted(numbers.items()):
-        count = max(seen) - len(seen)
-        if not count:
+    if not series:
+        return
+    for app, gap in gaps(evidence.after.records, series).items():
+        if not evidence.ground.means(app):
             continue
-        first: list[str] = []
-        for number in range(1, max(seen)):
-            if number not in seen:
-                first.append(str(number))
-            if len(first) == min(count, _SHOWN_GAPS):
-                break
-        more = f" and {count - len(first):,} more" if count > len(first) else ""
+        more = f" and {gap.count - len(gap.first):,} more" if gap.count > len(gap.first) else ""
         yield Finding(
             "warning",
             "sequence-gap",
             app,
-            f"The ledger has lost rows: number {', '.join(first)}{more} of its own series.",
+            f"The ledger has lost rows: number {', '.join(map(str, gap.first))}{more} of its own "
+            "series.",
             "If the ledger's file was restored or edited: agebackup ledger rebuild DEST",
         )
 

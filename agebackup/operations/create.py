@@ -22,7 +22,7 @@ from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.writing import FilesChangedError
 from agebackup.system.clock import Stopwatch
-from agebackup.system.lock import exclusive
+from agebackup.system.lock import WAIT_OPTION, exclusive
 from agebackup.system.mounts import device_of
 from agebackup.system.process import run_command
 from agebackup.system.progress import Progress
@@ -74,7 +74,8 @@ class Pause:
 def sole_run(site: Site, app: str, progress: Progress) -> Iterator[None]:
     """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones."""
     what = f"another run of {app}"
-    with exclusive(site.lock_file, wait_seconds=site.wait_seconds, what=what, progress=progress):
+    wait, hint = site.wait_seconds, WAIT_OPTION
+    with exclusive(site.lock_file, wait_seconds=wait, what=what, progress=progress, hint=hint):
         for line in site.claims.sweep():
             progress.warn(line)
         yield

@@ -5,21 +5,22 @@ What a readable ledger knows is kept and only completed.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
-from agebackup.errors import AgebackupError, FailedError, NotFoundError
+from agebackup.errors import AgebackupError, FailedError, NotFoundError, printable
 from agebackup.ledger import Ledger, open_ledger
 from agebackup.ledger.salvage import Content, content_of, replacement
 from agebackup.model.classifying import classify
 from agebackup.model.findings import Finding
+from agebackup.model.gaps import gaps
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DestinationRecord
 from agebackup.operations.adoption import Adoption, Depth, begin, look_inside
-from agebackup.system.lock import exclusive
+from agebackup.system.lock import WAIT_OPTION, exclusive
 from agebackup.system.mounts import device_of
 from agebackup.system.progress import Progress
 
@@ -62,12 +63,14 @@ class Rebuilt:
 class RebuildReport:
     """The new ledger. `damage` and `aside`: what was wrong with the old one, and where it lies now.
 
-    `runs` and `archives` are the rows saved from a damaged one. `series` is "" where nothing was
-    changed, because no destination could be looked at.
+    `runs` and `archives` are the rows saved from a damaged one. `changed` is false where nothing
+    was written, because no destination could be looked at. `series` is the id of the
+    count that begins now; "" where the one before goes on, as nothing was lost or adopted.
     """
 
     ledger: str
     destinations: tuple[Rebuilt, ...]
+    changed: bool = True
     made: bool = False
     damage: str = ""
     aside: str = ""
@@ -91,8 +94,7 @@ def rebuild(order: RebuildOrder, folders: Sequence[Folder], progress: Progress) 
     `StoppedError`. After any exception, or a kill, the ledger is as it was.
     """
     guard = order.ledger.with_name("ledger-rebuild.lock")
-    what = "another rebuild of the ledger"
-    with exclusive(guard, wait_seconds=order.wait_seconds, what=what, progress=progress):
+    with _sole(guard, "another rebuild of the ledger", order, progress):
         before = content_of(order.ledger, order.depth.claims)
         if before is not None and before.damage:
             with _no_run(order, progress):
@@ -101,10 +103,16 @@ def rebuild(order: RebuildOrder, folders: Sequence[Folder], progress: Progress) 
         harvests = [one for one in looked if isinstance(one, _Harvest)]
         found = tuple(_told(one) if isinstance(one, _Harvest) else one for one in looked)
         if not harvests:
-            return RebuildReport(str(order.ledger), found, damage=before.damage if before else "")
+            damage = before.damage if before else ""
+            return RebuildReport(str(order.ledger), found, changed=False, damage=damage)
         if before is None or not before.damage:
             with open_ledger(order.ledger) as ledger:
-                series = _write(ledger, harvests, order)
+                series = _write(
+                    ledger,
+                    harvests,
+                    order,
+                    anew=before is None or bool(gaps(before.archives, ledger.series)),
+                )
             return RebuildReport(str(order.ledger), found, made=before is None, series=series)
         return _replace(before, harvests, found, order, progress)
 
@@ -123,7 +131,7 @@ def _replace(
         replacement(order.ledger, claims, moment) as (ledger, aside),
     ):
         ledger.put(*before.runs, *before.archives, *before.destinations)
-        series = _write(ledger, harvests, order)
+        series = _write(ledger, harvests, order, anew=True)
     return RebuildReport(
         str(order.ledger),
         found,
@@ -141,10 +149,15 @@ def _no_run(order: RebuildOrder, progress: Progress) -> Iterator[None]:
     """Hold the lock of every app that ever ran here."""
     with ExitStack() as stack:
         for file in sorted(order.locks.glob("*.lock")):
-            what = f"a run of {file.stem}"
-            wait = order.wait_seconds
-            stack.enter_context(exclusive(file, wait_seconds=wait, what=what, progress=progress))
+            stack.enter_context(_sole(file, f"a run of {file.stem}", order, progress))
         yield
+
+
+def _sole(
+    file: Path, what: str, order: RebuildOrder, progress: Progress
+) -> AbstractContextManager[None]:
+    wait, hint = order.wait_seconds, WAIT_OPTION
+    return exclusive(file, wait_seconds=wait, what=what, progress=progress, hint=hint)
 
 
 def _look(
@@ -158,9 +171,23 @@ def _look(
             adoption = begin(name, entry, folder, order.depth, rows.get(str(name), ()))
             look_inside(adoption, progress)
             harvest.adoptions.append(adoption)
+        if not (harvest.adoptions or before.damage or _knows(before, folder)):
+            return Rebuilt(folder.key, failure=_nothing(folder))
         return harvest
     except (NotFoundError, FailedError) as error:
         return Rebuilt(folder.key, failure=error)
+
+
+def _knows(before: Content, folder: Folder) -> bool:
+    rows = (row for row in before.archives if row.destination == folder.key)
+    return any(row.deleted is None for row in rows)
+
+
+def _nothing(folder: Folder) -> NotFoundError:
+    return NotFoundError(
+        f"No archive lies in {printable(folder.key)}.",
+        hint="If a drive should be mounted there, mount it. Name the directory of archives.",
+    )
 
 
 def _by_name(records: Sequence[ArchiveRecord]) -> dict[str, tuple[ArchiveRecord, ...]]:
@@ -185,17 +212,22 @@ def _archives(
             harvest.others += 1
 
 
-def _write(ledger: Ledger, harvests: list[_Harvest], order: RebuildOrder) -> str:
-    """Write everything as a whole; rows that came meanwhile from a run are left as they are."""
+def _write(ledger: Ledger, harvests: list[_Harvest], order: RebuildOrder, *, anew: bool) -> str:
+    """Write everything as a whole; rows that came meanwhile from a run are left as they are.
+
+    Return the id of the count that begins: `anew`, or because there are archives that it never
+    counted; "" where none does.
+    """
     with ledger.together():
         for harvest in harvests:
             ledger.put(harvest.destination)
             for adoption in harvest.adoptions:
                 if adoption.known is None:
+                    anew = True
                     ledger.add(adoption.record)
                 else:
                     ledger.amend(adoption.known, **adoption.changes())
-        return ledger.begin_series(order.depth.now)
+        return ledger.begin_series(order.depth.now) if anew else ""
 
 
 def _told(harvest: _Harvest) -> Rebuilt:

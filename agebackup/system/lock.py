@@ -14,13 +14,25 @@ from agebackup.system.syncing import explained
 _STEP = 0.02
 
 
+WAIT_OPTION = "Wait for it, or use --wait."
+"""The hint of commands that have that option."""
+
+
 @contextmanager
-def exclusive(path: Path, *, wait_seconds: float, what: str, progress: Progress) -> Iterator[None]:
+def exclusive(
+    path: Path,
+    *,
+    wait_seconds: float,
+    what: str,
+    progress: Progress,
+    hint: str = "Try again when it is done.",
+) -> Iterator[None]:
     """Hold the lock file `path` (made 0600, never removed) during the body.
 
     Waits up to `wait_seconds` for who holds it, then raises `BusyError` naming `what`, which is
-    at work; raises `StoppedError` when a stop is asked for meanwhile. The lock is flock(2)'s: the
-    system itself gives it back when the holder dies, so that no stale lock can be left.
+    at work, with `hint`; raises `StoppedError` when a stop is asked for meanwhile. The lock is
+    flock(2)'s: the system itself gives it back when the holder dies, so that no stale lock can be
+    left.
     """
     with explained(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,7 +43,7 @@ def exclusive(path: Path, *, wait_seconds: float, what: str, progress: Progress)
         while not _taken(descriptor, path):
             progress.stop.check()
             if deadline.expired:
-                raise BusyError(f"Busy: {what} is at work.", hint="Wait for it, or use --wait.")
+                raise BusyError(f"Busy: {what} is at work.", hint=hint)
             pause(min(_STEP, deadline.remaining))
         yield
     finally:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sample_app
 from conftest import Keys, World
 from sample_app import SampleApp
+from saved_machine import as_it_was, create, saved_machine
 
 from agebackup.ledger import open_ledger
 from agebackup.model.names import ArchiveName
@@ -26,26 +26,13 @@ from agebackup.model.records import ArchiveRecord
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[World, Path]:
     """A machine with three archives of one app, all in the ledger; and a copy of all its files."""
-    base = tmp_path_factory.mktemp("machine") / "now"
-    home, directory = base / "home", base / "world"
-    for made in (home, directory):
-        made.mkdir(mode=0o700, parents=True)
-    world = World(directory, home, sample_app.environment(home))
-    app = sample_app.build(directory / "app")
-    for _ in range(3):
-        _create(world, app, keys, directory / "cloud")
-    return world, Path(shutil.copytree(base, base.with_name("saved"), symlinks=True))
+    return saved_machine(tmp_path_factory.mktemp("machine"), keys)
 
 
 @pytest.fixture
 def world(template: tuple[World, Path]) -> World:
     """That machine as it was, whatever the test before did to it."""
-    world, saved = template
-    with suppress(FileNotFoundError):
-        (world.directory / "cloud").chmod(0o700)
-    shutil.rmtree(world.directory.parent)
-    shutil.copytree(saved, world.directory.parent, symlinks=True)
-    return world
+    return as_it_was(template)
 
 
 @pytest.fixture
@@ -58,12 +45,6 @@ def app(world: World) -> SampleApp:
 def folder(world: World) -> Path:
     """Its destination."""
     return world.directory / "cloud"
-
-
-def _create(world: World, app: SampleApp, keys: Keys, to: Path, *more: str) -> None:
-    arguments = ("--db", app.ledger, "--app", "notes", "--to", to, "--mkdir", "-r", keys.recipient)
-    outcome = world.run("create", *arguments, *more)
-    assert outcome.code == 0, outcome.err
 
 
 def _archives(folder: Path) -> list[Path]:
@@ -341,7 +322,7 @@ def test_archives_of_another_machine_are_told_apart(
         tmp_path / "other",
         {**world.env, "XDG_STATE_HOME": str(tmp_path / "other")},
     )
-    _create(other, app, keys, folder)
+    create(other, app, keys, folder)
     code, _, problems = _audit(world)
     assert (code, set(problems)) == (4, {"unrecorded"})
 
@@ -350,7 +331,7 @@ def test_fewer_recipients_than_before_are_noticed(
     world: World, folder: Path, app: SampleApp, keys: Keys, other_keys: Keys
 ) -> None:
     """A recipient that somebody added shows in the header of the next archive."""
-    _create(world, app, keys, folder, "-r", other_keys.recipient)
+    create(world, app, keys, folder, "-r", other_keys.recipient)
     code, _, problems = _audit(world)
     assert (code, set(problems)) == (4, {"recipients-changed"})
 
@@ -359,7 +340,7 @@ def test_a_run_without_its_proof_is_no_change_of_recipients(
     world: World, folder: Path, app: SampleApp, keys: Keys
 ) -> None:
     """The key of the proof is nobody's, and its absence no finding."""
-    _create(world, app, keys, folder, "--no-proof")
+    create(world, app, keys, folder, "--no-proof")
     assert _audit(world)[0] == 0
 
 
@@ -368,9 +349,9 @@ def test_a_freely_named_archive_is_held_to_the_last_one_written(
 ) -> None:
     """`--to FILE.age`: what replaces it is its new content, an older copy is a rollback."""
     file = world.directory / "cloud" / "latest.age"
-    _create(world, app, keys, file)
+    create(world, app, keys, file)
     old = file.read_bytes()
-    _create(world, app, keys, file)
+    create(world, app, keys, file)
     assert _audit(world)[0] == 0
     file.write_bytes(old)
     assert set(_audit(world)[2]) == {"rolled-back"}
@@ -421,12 +402,12 @@ def test_the_repair_of_a_lost_ledger_leaves_no_alarm(
     """Ledger lost, a backup, rebuilt as the next backup advises: the audit is in order again."""
     for file in world.state.glob("ledger.db*"):
         file.unlink()
-    _create(world, app, keys, folder)
+    create(world, app, keys, folder)
     for deeper in ((), ("--read",), ("-i", keys.identity)):
         assert world.run("ledger", "rebuild", "--mine", folder, *deeper).code == 0
         code, said, problems = _audit(world, "--full")
         assert (code, problems) == (0, {}), said
-        _create(world, app, keys, folder)
+        create(world, app, keys, folder)
         assert _audit(world)[0] == 0
 
 
@@ -436,7 +417,7 @@ def test_counts_are_those_of_list(world: World, folder: Path, app: SampleApp, ke
     for path in rest:
         assert world.run("delete", path, "--yes").code == 0
     shutil.copy(first, folder / first.name.replace(".tar", " (1).tar"))
-    _create(world, app, keys, folder / "latest.age")
+    create(world, app, keys, folder / "latest.age")
     outcome = world.run("audit", "--to", folder, "--full")
     assert "1 archive; 3 files read whole" in outcome.out
     assert "2 of 2 files with a known hash had a turn so far" in outcome.out

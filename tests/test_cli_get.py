@@ -168,7 +168,7 @@ def nth(world: World, call: str, about: str) -> int:
 
 
 POINTS = {
-    "pread64": f"{NAME}>",
+    "read": f"{NAME}>",
     "write": "age-encryption",
     "fsync": "/world/.~agebackup",
     "renameat2": ".~agebackup",
@@ -180,7 +180,7 @@ POINTS = {
 @pytest.mark.parametrize(
     ("call", "error", "told"),
     [
-        ("pread64", "EIO", "cannot be read to its end: Input/output error"),
+        ("read", "EIO", "cannot be read to its end: Input/output error"),
         ("write", "ENOSPC", "is full"),
         ("write", "EIO", "failed to write"),
         ("fsync", "EIO", "failed to write"),

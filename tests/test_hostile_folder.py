@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,33 +17,19 @@ import pytest
 import sample_app
 from conftest import Keys, Outcome, World
 from pyrage import x25519
+from saved_machine import as_it_was, saved_machine
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[World, Path]:
     """A machine with three archives of one app, all in the ledger; and a copy of all its files."""
-    base = tmp_path_factory.mktemp("machine") / "now"
-    home, directory = base / "home", base / "world"
-    for made in (home, directory):
-        made.mkdir(mode=0o700, parents=True)
-    world = World(directory, home, sample_app.environment(home))
-    app = sample_app.build(directory / "app")
-    words = ("--db", app.ledger, "--app", "notes", "--to", directory / "cloud", "--mkdir")
-    for _ in range(3):
-        outcome = world.run("create", *words, "-r", keys.recipient)
-        assert outcome.code == 0, outcome.err
-    return world, Path(shutil.copytree(base, base.with_name("saved"), symlinks=True))
+    return saved_machine(tmp_path_factory.mktemp("machine"), keys)
 
 
 @pytest.fixture
 def world(template: tuple[World, Path]) -> World:
     """That machine as it was, whatever the test before did to it."""
-    world, saved = template
-    with suppress(FileNotFoundError):
-        (world.directory / "cloud").chmod(0o700)
-    shutil.rmtree(world.directory.parent)
-    shutil.copytree(saved, world.directory.parent, symlinks=True)
-    return world
+    return as_it_was(template)
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import json
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from web import answering, server
 
 from agebackup.destinations.folder import listed_folder
 from agebackup.errors import BusyError, FailedError
-from agebackup.ledger import open_ledger
+from agebackup.ledger import Ledger, open_ledger
 from agebackup.model.command import Command
 from agebackup.model.lastrun import Success, published_in, success_in
 from agebackup.model.profile import Profile
@@ -263,52 +264,57 @@ def test_a_folder_that_keeps_its_files(world: World, app: SampleApp, keys: Keys)
     assert len(archives(out)) <= 3
 
 
-def test_a_locked_ledger(tmp_path: Path) -> None:
+@dataclass
+class Held:
+    """A run of `notes` whose ledger another process holds until `holder` is closed."""
+
+    record: Recording
+    ledger: Ledger
+    holder: sqlite3.Connection
+    warned: list[str]
+    last_run: Path
+
+    def fail(self) -> None:
+        """Let the run end with a failure."""
+        self.record.failed(FailedError("No room."), Telling(Hooks(), self.record.run.id))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    warned: list[str] = []
+
+    class Listening(Progress):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    with open_ledger(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
+        clock, last_run = partial(datetime.now, UTC), tmp_path / "x.json"
+        post = Post(ledger, last_run, Journal(None, clock), Claims(tmp_path), clock)
+        record = Recording("notes", "auto", post, Listening())
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            yield Held(record, ledger, holder, warned, last_run)
+
+
+def test_a_locked_ledger(held: Held) -> None:
     """A ledger that somebody holds is given up after one wait, with one warning."""
-    warned: list[str] = []
-
-    class Listening(Progress):
-        def warn(self, text: str) -> None:
-            warned.append(text)
-
-    with open_ledger(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
-        clock = partial(datetime.now, UTC)
-        post = Post(ledger, tmp_path / "x.json", Journal(None, clock), Claims(tmp_path), clock)
-        record = Recording("notes", "auto", post, Listening())
-        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as holder:
-            holder.execute("BEGIN IMMEDIATE")
-            record.begin("/out")
-            record.progress.phase("proving")
-            record.failed(FailedError("No room."), Telling(Hooks(), record.run.id))
-    assert len(warned) == 1 and "ledger" in warned[0]
-    report = json.loads((tmp_path / "x.json").read_text())
-    assert (report["outcome"], report["message"], report["phase"]) == (
-        "failed",
-        "No room.",
-        "proving",
-    )
-    assert report["warnings"] == warned
+    held.record.begin("/out")
+    held.record.progress.phase("proving")
+    held.fail()
+    assert len(held.warned) == 1 and "ledger" in held.warned[0]
+    report = json.loads(held.last_run.read_text())
+    known = (report["outcome"], report["message"], report["phase"], report["warnings"])
+    assert known == ("failed", "No room.", "proving", held.warned)
 
 
-def test_a_ledger_that_is_busy_for_a_moment(tmp_path: Path) -> None:
+def test_a_ledger_that_is_busy_for_a_moment(held: Held) -> None:
     """What could not be written at once is written with what comes later, and nothing is said."""
-    warned: list[str] = []
-
-    class Listening(Progress):
-        def warn(self, text: str) -> None:
-            warned.append(text)
-
-    with open_ledger(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
-        clock = partial(datetime.now, UTC)
-        post = Post(ledger, tmp_path / "x.json", Journal(None, clock), Claims(tmp_path), clock)
-        record = Recording("notes", "auto", post, Listening())
-        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as holder:
-            holder.execute("BEGIN IMMEDIATE")
-            record.begin("/out")
-        record.failed(FailedError("No room."), Telling(Hooks(), record.run.id))
-        (run,) = ledger.runs("notes")
+    held.record.begin("/out")
+    held.holder.close()
+    held.fail()
+    (run,) = held.ledger.runs("notes")
     assert (run.outcome, run.message, run.destination) == ("failed", "No room.", "/out")
-    assert not warned
+    assert not held.warned
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "newer"])

@@ -19,6 +19,7 @@ from agebackup.system.streams import (
     DescriptorSink,
     DescriptorSource,
     open_pipe,
+    pieces,
     write_all,
 )
 
@@ -45,6 +46,20 @@ def test_a_pipe_is_large_and_private() -> None:
     os.close(writing)
     with open(reading, "rb") as stream:
         assert stream.read() == bytes(1 << 20)
+
+
+@pytest.mark.parametrize("asked", [0, 1, 1 << 20, (1 << 20) + 1, 1 << 22])
+def test_a_file_is_read_in_order_and_no_further(tmp_path: Path, asked: int) -> None:
+    """So many bytes come as were asked for, or as many as there are; a stop is heard in between."""
+    content = os.urandom(3 << 20)
+    descriptor = _made(tmp_path / "file", content)
+    assert b"".join(pieces(descriptor, asked, Progress())) == content[:asked]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    stop = Stop()
+    stop.request(15)
+    with pytest.raises(StoppedError):
+        list(pieces(descriptor, 1 << 22, Progress(stop)))
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize("make", [DescriptorSink, FileSink])

@@ -19,8 +19,8 @@ from agebackup.operations.reading import Reading, check_from_outside
 from agebackup.operations.verify import verify_archive
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
+from agebackup.system.streams import pieces
 
-_PIECE = 1 << 20
 _LAST_NUMBER = (1 << 63) - 1
 """What the ledger can hold; a manifest, which anybody may have written, can hold more."""
 
@@ -168,10 +168,9 @@ def _hash(adoption: Adoption, progress: Progress) -> bool:
     try:
         progress.phase(f"hashing {adoption.entry.name}", adoption.entry.size)
         digest, rest = hashlib.sha256(), adoption.entry.size
-        while rest and (piece := os.read(descriptor, min(rest, _PIECE))):
+        for piece in pieces(descriptor, rest, progress):
             digest.update(piece)
             rest -= len(piece)
-            progress.advance(len(piece))
         if rest or os.fstat(descriptor).st_size != adoption.entry.size:
             adoption.complain("unread", "It changed while it was read.", "Try again.")
             return False

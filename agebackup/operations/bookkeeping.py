@@ -23,6 +23,7 @@ from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
 from agebackup.operations.reading import open_archive
 from agebackup.system.progress import Progress
+from agebackup.system.streams import pieces
 
 T = TypeVar("T")
 
@@ -31,7 +32,6 @@ _OPEN = "the archive counts as unfinished until the next run"
 _UNSETTLED = "what a killed run left open stays open"
 _REPLACED = "the archive that this one replaced still counts as there"
 _DEVICE = "the device of the destination is not noted"
-_PIECE = 1 << 20
 _RECENT = 100
 
 
@@ -211,7 +211,6 @@ def _is_there(row: ArchiveRecord, progress: Progress) -> bool | None:
 def _sha256(path: Path, progress: Progress) -> str:
     digest = hashlib.sha256()
     with open_archive(path) as descriptor:
-        while piece := os.read(descriptor, _PIECE):
+        for piece in pieces(descriptor, os.fstat(descriptor).st_size, progress):
             digest.update(piece)
-            progress.stop.check()
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from agebackup.operations.reading import check_from_outside, open_archive
 from agebackup.system.claims import Claims
 from agebackup.system.durable import publication
 from agebackup.system.progress import Progress
-
-_PIECE = 1 << 20
+from agebackup.system.streams import pieces
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,10 @@ def get(
         elif record.size not in (None, whole):
             raise _other(archive, f"it has {whole:,} bytes, not {record.size:,}")
         progress.phase("copying", whole)
-        while size < whole and (piece := _read(source, size, archive)):
+        for piece in _content(source, whole, archive, progress):
             digest.update(piece)
             draft.write(piece)
             size += len(piece)
-            progress.advance(len(piece))
         if record is None or not record.sha256:
             check_from_outside(archive, draft.descriptor)
         elif digest.hexdigest() != record.sha256:
@@ -66,9 +65,9 @@ def _other(archive: Path, why: str) -> VerificationError:
     )
 
 
-def _read(source: int, offset: int, archive: Path) -> bytes:
+def _content(source: int, size: int, archive: Path, progress: Progress) -> Iterator[bytes]:
     try:
-        return os.pread(source, _PIECE, offset)
+        yield from pieces(source, size, progress)
     except OSError as error:
         raise FailedError(
             f"{printable(str(archive))} cannot be read to its end: {error.strerror}.",

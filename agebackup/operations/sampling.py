@@ -24,8 +24,8 @@ from agebackup.model.names import printable
 from agebackup.operations.reading import check_from_outside
 from agebackup.system.clock import Stopwatch
 from agebackup.system.progress import Progress
+from agebackup.system.streams import pieces
 
-_PIECE = 1 << 20
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -121,13 +121,12 @@ class Sample:
 
         def whole(descriptor: int) -> Look | None:
             digest, rest = hashlib.sha256(), entry.size
-            while rest and (piece := os.read(descriptor, min(rest, _PIECE))):
+            for piece in pieces(descriptor, rest, self._progress):
                 if self._late and not sure:
                     return None
                 digest.update(piece)
                 rest -= len(piece)
                 self.read += len(piece)
-                self._progress.advance(len(piece))
             status = os.fstat(descriptor)
             if rest or (status.st_size, status.st_mtime) != (entry.size, entry.mtime):
                 return Look(trouble="changed")

@@ -8,6 +8,7 @@ pyrage also moves 8 KiB at a time: both gather larger blocks, one system call ea
 import fcntl
 import mmap
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -35,6 +36,17 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def pieces(descriptor: int, size: int, progress: Progress) -> Iterator[bytes]:
+    """Yield the next `size` bytes of a file, fewer where it ends before; raises OSError.
+
+    What was yielded is told to `progress`, which may raise `StoppedError`.
+    """
+    while size and (piece := os.read(descriptor, min(PIPE_BYTES, size))):
+        yield piece
+        size -= len(piece)
+        progress.advance(len(piece))
 
 
 def new_block(size: int) -> memoryview:

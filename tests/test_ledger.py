@@ -21,17 +21,18 @@ from system_faults import OWN_MOUNTS, ROOT, fault, run, start
 from agebackup.ledger import Ledger, LedgerError, open_ledger
 from agebackup.ledger.patience import patience
 from agebackup.ledger.rows import TABLES, columns, loaded, stored
+from agebackup.ledger.salvage import content_of
 from agebackup.ledger.schema import APPLICATION_ID, STEPS, VERSION, bring_forward, version_of
 from agebackup.ledger.store import RUNS_KEPT
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import (
     ArchiveRecord,
     DatabaseFigures,
-    DestinationRecord,
     Figures,
     RunRecord,
     TreeFigures,
 )
+from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.process import Worker
 from agebackup.system.progress import Progress
@@ -125,19 +126,22 @@ def test_any_record_comes_back_as_it_went(record: Any) -> None:
     assert loaded(kind, row) == record
 
 
-@given(records(RunRecord), records(ArchiveRecord), records(DestinationRecord))
+@given(st.tuples(*(records(kind) for kind in TABLES)))
 @settings(max_examples=15, deadline=None)
 def test_the_file_keeps_any_record(
-    tmp_path_factory: pytest.TempPathFactory, one: Any, two: Any, three: Any
+    tmp_path_factory: pytest.TempPathFactory, put: tuple[Any, ...]
 ) -> None:
     """Put into a ledger and read after it was closed, any record is what it was."""
     file = tmp_path_factory.mktemp("any") / "ledger.db"
     with open_ledger(file) as ledger:
-        ledger.put(one, two, three)
+        ledger.put(*put)
+    run, archive, destination, keycheck, drill = put
     with open_ledger(file, make=False) as ledger:
-        assert ledger.runs() == (one,)
-        assert ledger.archives(deleted=True, pending=True, destination=two.destination) == (two,)
-        assert ledger.destinations() == (three,)
+        assert ledger.runs() == (run,)
+        found = ledger.archives(deleted=True, pending=True, destination=archive.destination)
+        assert found == (archive,)
+        assert ledger.destinations() == (destination,)
+        assert (ledger.keychecks(), ledger.drills()) == ((keycheck,), (drill,))
 
 
 def test_the_tables_have_the_records_fields(ledger: Ledger, file: Path) -> None:
@@ -848,6 +852,44 @@ def test_an_older_ledger_is_brought_forward(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         bring_forward(connection, (OLD, *LATER))
         assert connection.execute("SELECT e FROM d").fetchall() == [("row;",)]
+
+
+def first_ledger(file: Path) -> None:
+    """Make a ledger as the first version of the schema had it, with an archive."""
+    file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        bring_forward(connection, STEPS[:1])
+        record = ArchiveRecord.of(
+            ArchiveName("notes", datetime(2026, 11, 20, tzinfo=UTC), "0" * 8), "/cloud"
+        )
+        names = [name for name in columns(ArchiveRecord) if name != "former"]
+        values = [stored(name, getattr(record, name)) for name in names]
+        listed = ", ".join(f"[{name}]" for name in names)
+        connection.execute(f"INSERT INTO archives ({listed}) VALUES ({'?, ' * 26}?)", values)
+
+
+def test_a_ledger_of_the_first_schema_is_read(file: Path) -> None:
+    """What a ledger made before rekeying and drills knows is known afterwards."""
+    first_ledger(file)
+    with open_ledger(file) as ledger:
+        assert [record.former for record in ledger.archives()] == [()]
+        assert (ledger.keychecks(), ledger.drills()) == ((), ())
+
+
+def test_an_older_ledger_that_is_damaged_is_saved(file: Path, tmp_path: Path) -> None:
+    """What can be read of a damaged ledger of an older schema is not lost for lack of a column."""
+    first_ledger(file)
+    with database(file) as connection:
+        connection.execute("UPDATE archives SET kept = 9")
+        connection.execute(
+            "INSERT INTO archives SELECT 'x', app, id, time, destination, "
+            "file_name, kind, tag, note, 0, size, sha256, series, sequence, previous, proved, "
+            "complete, pending, [foreign], bad, [check], checked, hashed, deleted, deleted_why, "
+            "stanzas, figures FROM archives"
+        )
+    content = content_of(file, Claims(tmp_path / "claims"))
+    assert content is not None and content.damage
+    assert [record.name for record in content.archives] == ["x"]
 
 
 def test_a_step_that_fails_takes_all_back(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from agebackup.operations.answering import facts_of
 from agebackup.operations.reading import Reading, open_archive
 from agebackup.operations.receivers import DatabaseSpool, Selection
 from agebackup.operations.restore import RestoreOrder, restore
+from agebackup.operations.stage import Wanted
 from agebackup.operations.staging import Staging
 from agebackup.operations.verify import verify_archive, verify_extracted
 from agebackup.snapshot.bag import Member
@@ -47,7 +48,9 @@ class Desk:
 
     def restore(self, target: Path | None = None, **options: object) -> RestoreReport:
         """Restore the archive."""
-        order = RestoreOrder(self.archive, target or self.target, "pre_restore_now", **options)
+        overwrite = bool(options.pop("overwrite", False))
+        wanted = Wanted(self.archive, **options)
+        order = RestoreOrder(wanted, target or self.target, "pre_restore_now", overwrite)
         return restore(order, self.claims, self.reading)
 
     def verify(self) -> None:

@@ -51,15 +51,13 @@ def command(archive: str, target: Path, **options: Any) -> int:
     from agebackup.cli import directories
     from agebackup.operations.receivers import Selection
     from agebackup.operations.restore import RestoreOrder, restore
+    from agebackup.operations.stage import Wanted
 
     to = console(current(), "restore")
     path = chosen(archive, options["to"], to)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    order = RestoreOrder(
+    wanted = Wanted(
         archive=path,
-        target=target,
-        kept=f"pre_restore_{now}",
-        overwrite=options["overwrite"],
         selection=Selection.of(options["globs"]),
         keep_bag=options["keep_bag"],
         config=not options["no_config"],
@@ -67,6 +65,7 @@ def command(archive: str, target: Path, **options: Any) -> int:
         max_user_versions=_versions(options["versions"]),
         declared=lambda app: _declared(to, app),
     )
+    order = RestoreOrder(wanted, target, f"pre_restore_{now}", options["overwrite"])
     how = reading(to, options)
     claims = directories.claims()
     for line in claims.sweep():

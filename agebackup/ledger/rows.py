@@ -15,21 +15,33 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from agebackup.model.records import ArchiveRecord, DestinationRecord, Figures, RunRecord
+from agebackup.model.records import (
+    ArchiveRecord,
+    DestinationRecord,
+    DrillRecord,
+    Figures,
+    KeycheckRecord,
+    RunRecord,
+)
 
-Record = RunRecord | ArchiveRecord | DestinationRecord
-R = TypeVar("R", RunRecord, ArchiveRecord, DestinationRecord)
+Record = RunRecord | ArchiveRecord | DestinationRecord | KeycheckRecord | DrillRecord
+R = TypeVar("R", RunRecord, ArchiveRecord, DestinationRecord, KeycheckRecord, DrillRecord)
 TABLES: Mapping[type[Record], str] = {
     RunRecord: "runs",
     ArchiveRecord: "archives",
     DestinationRecord: "destinations",
+    KeycheckRecord: "keychecks",
+    DrillRecord: "drills",
 }
 _TIMES = ("begun", "ended", "time", "checked", "hashed", "deleted", "seen")
 _STRUCTURES: Mapping[str, Any] = {
     "versions": dict[str, str],
     "stanzas": tuple[str, ...],
     "figures": Figures | None,
+    "former": tuple[str, ...],
 }
+LATER = {"former": "'[]'"}
+"""Columns that an older ledger lacks, with the SQL of what they would hold."""
 _ESCAPED = "\0"
 _COLUMNS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}
 _RESTORED = {

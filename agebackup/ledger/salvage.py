@@ -13,10 +13,16 @@ from pathlib import Path
 from agebackup.ledger.failures import LedgerError
 from agebackup.ledger.opening import companions, connected
 from agebackup.ledger.patience import BUSY_SECONDS
-from agebackup.ledger.rows import TABLES, R, columns, loaded
+from agebackup.ledger.rows import LATER, TABLES, R, columns, loaded
 from agebackup.ledger.schema import KEYS, bring_forward
 from agebackup.ledger.store import Ledger, open_ledger
-from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord
+from agebackup.model.records import (
+    ArchiveRecord,
+    DestinationRecord,
+    DrillRecord,
+    KeycheckRecord,
+    RunRecord,
+)
 from agebackup.system.claims import Claims
 from agebackup.system.durable import publication
 from agebackup.system.syncing import explained, sync_path
@@ -33,6 +39,8 @@ class Content:
     runs: tuple[RunRecord, ...] = ()
     archives: tuple[ArchiveRecord, ...] = ()
     destinations: tuple[DestinationRecord, ...] = ()
+    keychecks: tuple[KeycheckRecord, ...] = ()
+    drills: tuple[DrillRecord, ...] = ()
     damage: str = ""
 
 
@@ -46,7 +54,9 @@ def content_of(file: Path, claims: Claims) -> Content | None:
             problems = ledger.problems()
             if not problems:
                 archives = ledger.archives(deleted=True, pending=True)
-                return Content((), archives, ledger.destinations())
+                return Content(
+                    (), archives, ledger.destinations(), ledger.keychecks(), ledger.drills()
+                )
             damage = problems[0]
     except LedgerError as error:
         if error.absent:
@@ -74,14 +84,16 @@ def _salvaged(file: Path, damage: str, claims: Claims) -> Content:
                 _readable(connection, RunRecord),
                 _readable(connection, ArchiveRecord),
                 _readable(connection, DestinationRecord),
+                _readable(connection, KeycheckRecord),
+                _readable(connection, DrillRecord),
                 damage,
             )
 
 
 def _readable(connection: sqlite3.Connection, kind: type[R]) -> tuple[R, ...]:
     """Return the records of `kind` before the first and behind the last damaged page."""
-    names = ", ".join(f"[{name}]" for name in columns(kind))
     table, found = TABLES[kind], dict[tuple[object, ...], R]()
+    names = ", ".join(_there(connection, table, columns(kind)))
     for direction in ("ASC", "DESC"):
         query = f"SELECT {names} FROM {table} ORDER BY {KEYS[table]} {direction}"
         with suppress(sqlite3.Error):
@@ -89,6 +101,15 @@ def _readable(connection: sqlite3.Connection, kind: type[R]) -> tuple[R, ...]:
                 with suppress(Exception):  # whatever a row of chance makes of the reader
                     found[row] = loaded(kind, row)
     return tuple(found.values())
+
+
+def _there(connection: sqlite3.Connection, table: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield the columns `names`, each as SQL; an older ledger lacks some."""
+    there: set[str] = set()
+    with suppress(sqlite3.Error):
+        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for name in names:
+        yield LATER[name] if there and name not in there and name in LATER else f"[{name}]"
 
 
 @contextmanager

@@ -74,6 +74,30 @@ STEPS: tuple[Step, ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE archives ADD COLUMN former TEXT NOT NULL DEFAULT '[]'",
+        """
+        CREATE TABLE keychecks (
+            recipient TEXT PRIMARY KEY,
+            checked TEXT NOT NULL,
+            archive TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE drills (
+            id TEXT PRIMARY KEY,
+            app TEXT NOT NULL,
+            archive TEXT NOT NULL,
+            begun TEXT NOT NULL,
+            seconds REAL,
+            outcome TEXT NOT NULL,
+            message TEXT NOT NULL,
+            receipt TEXT NOT NULL,
+            signature TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX drills_by_app ON drills (app, begun)",
+    ),
 )
 """Step n, one statement each, brings a ledger of version n to n + 1.
 
@@ -84,7 +108,14 @@ ledger as it was before them.
 VERSION = len(STEPS)
 """The schema that this program writes; `PRAGMA user_version` of the file."""
 
-KEYS = {"meta": "key", "runs": "id", "archives": "name", "destinations": "path"}
+KEYS = {
+    "meta": "key",
+    "runs": "id",
+    "archives": "name",
+    "destinations": "path",
+    "keychecks": "recipient",
+    "drills": "id",
+}
 """Every table with the first column of its key."""
 
 THIN = """

@@ -1,19 +1,15 @@
 """The ledger's rows: written durably, all or none, and never worth a failed backup."""
 
-import os
 import secrets
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, cast
 
-from agebackup.ledger.failures import Cause, LedgerError, explained
-from agebackup.ledger.opening import newer, opened
-from agebackup.ledger.patience import BUSY_SECONDS, met, patience, written
+from agebackup.ledger.failures import LedgerError, explained
+from agebackup.ledger.opening import opened
+from agebackup.ledger.patience import BUSY_SECONDS, met, patience
 from agebackup.ledger.rows import (
     TABLES,
     R,
@@ -27,8 +23,16 @@ from agebackup.ledger.rows import (
     stored,
     uncollected,
 )
-from agebackup.ledger.schema import THIN, VERSION, version_of
-from agebackup.model.records import ArchiveRecord, DestinationRecord, RunRecord, Sequel
+from agebackup.ledger.schema import THIN
+from agebackup.ledger.transactions import LedgerFile
+from agebackup.model.records import (
+    ArchiveRecord,
+    DestinationRecord,
+    DrillRecord,
+    KeycheckRecord,
+    RunRecord,
+    Sequel,
+)
 
 RUNS_KEPT = 10_000
 """Runs of one app that are kept, more than a year of hourly ones, and its last success besides."""
@@ -55,74 +59,8 @@ def open_ledger(file: Path, *, make: bool = True, busy_seconds: float = BUSY_SEC
         raise
 
 
-class Ledger:
-    """An open ledger; every method raises `LedgerError` where the file or its disk refuses.
-
-    Used as a context manager it is closed at the end. `series` is the random id of this ledger's
-    count: sequence numbers mean something only within one. Once another file has its name, it can
-    no longer be used: what was written would be lost with the file.
-    """
-
-    def __init__(
-        self, file: Path, connection: sqlite3.Connection, busy_seconds: float = BUSY_SECONDS
-    ) -> None:
-        self.file = file
-        self._connection = connection
-        self._busy_seconds = busy_seconds
-        status = file.stat()
-        self._identity = (status.st_dev, status.st_ino)
-        self._process = os.getpid()
-        query = "SELECT value FROM meta WHERE key = 'series'"
-        self.series = str(connection.execute(query).fetchone()[0])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; harmless when done twice. What was confirmed before is safe anyway."""
-        with suppress(sqlite3.Error):
-            self._connection.close()
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Let everything that the body writes count as a whole, or after an exception not at all.
-
-        No other process can write meanwhile, so the body should be short.
-        """
-        if self._connection.in_transaction:
-            yield
-            return
-        self._begin()
-        try:
-            with self._explained():
-                self._require_current()
-            yield
-            with self._explained():
-                self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def _begin(self) -> None:
-        try:
-            with self._explained():
-                self._require_own()
-                seconds = patience(self.file, self._busy_seconds)
-                self._connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
-                self._connection.execute("BEGIN IMMEDIATE")
-        except LedgerError as error:
-            met(self.file, error)
-            raise
-        written(self.file)
+class Ledger(LedgerFile):
+    """The rows of an open ledger; every method raises `LedgerError` as `LedgerFile` does."""
 
     def put(self, *records: Record) -> None:
         """Write `records`, each replacing the one of its key, all of them or none.
@@ -205,13 +143,19 @@ class Ledger:
 
     def runs(self, app: str | None = None, *, limit: int = 1000) -> tuple[RunRecord, ...]:
         """Return the last `limit` runs, all where it is negative, newest first."""
-        where = "1" if app is None else "app = ?"
-        values = [] if app is None else [stored("app", app)]
-        return self._select(RunRecord, f"{where} ORDER BY begun DESC LIMIT ?", [*values, limit])
+        return self._latest(RunRecord, app, limit)
+
+    def drills(self, app: str | None = None, *, limit: int = -1) -> tuple[DrillRecord, ...]:
+        """Return the last `limit` drills, all where it is negative, newest first."""
+        return self._latest(DrillRecord, app, limit)
 
     def destinations(self) -> tuple[DestinationRecord, ...]:
         """Return every folder that was ever used, by path."""
         return self._select(DestinationRecord, "1 ORDER BY path", ())
+
+    def keychecks(self) -> tuple[KeycheckRecord, ...]:
+        """Return when each key was last seen to open an archive, by public key."""
+        return self._select(KeycheckRecord, "1 ORDER BY recipient", ())
 
     def sequel(self, app: str) -> Sequel:
         """Return number and predecessor of the next archive of `app` in this ledger's series.
@@ -253,11 +197,14 @@ class Ledger:
             self._require_current()
             rows = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
         found = tuple(str(row[0]) for row in rows if row[0] != "ok")
-        if not found:
-            self._select(RunRecord, "1", ())
-            self._select(ArchiveRecord, "1", ())
-            self._select(DestinationRecord, "1", ())
+        for kind in () if found else TABLES:
+            self._select(cast(type[RunRecord], kind), "1", ())
         return found
+
+    def _latest(self, kind: type[R], app: str | None, limit: int) -> tuple[R, ...]:
+        where = "1" if app is None else "app = ?"
+        values: list[Any] = [] if app is None else [stored("app", app)]
+        return self._select(kind, f"{where} ORDER BY begun DESC LIMIT ?", [*values, limit])
 
     def _select(self, kind: type[R], rest: str, values: Sequence[Any]) -> tuple[R, ...]:
         # In double quotes SQLite would take a column that is missing for a text.
@@ -275,24 +222,3 @@ class Ledger:
     def _write(self, query: str, values: Any) -> int:
         with self.together(), self._explained("refused"):
             return self._connection.execute(query, values).rowcount
-
-    def _require_current(self) -> None:
-        """Refuse to go on with a file that is no longer the ledger."""
-        self._require_own()
-        try:
-            status = self.file.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            raise LedgerError(self.file, "it was removed while it was in use") from None
-        if (status.st_dev, status.st_ino) != self._identity:
-            raise LedgerError(self.file, "it was replaced while it was in use")
-        version = version_of(self._connection)
-        if version > VERSION:
-            raise newer(self.file, version)
-
-    def _require_own(self) -> None:
-        """A forked child must not touch it (sqlite.org/howtocorrupt.html, 2.6)."""
-        if os.getpid() != self._process:
-            raise LedgerError(self.file, "another process than this one opened it")
-
-    def _explained(self, senseless: Cause = "damaged") -> AbstractContextManager[None]:
-        return explained(self.file, senseless)

@@ -71,6 +71,7 @@ class ArchiveRecord:
     ciphertext's, lower-case hex. `sequence` counts the archives of an app within the ledger's
     `series`; `previous` names the one before. `proved`: decrypted before it was published. `bad`: a
     check found it damaged. `foreign`: adopted from a folder, and perhaps made by another machine.
+    `former` are the hashes that the file had before it was encrypted to other keys, oldest first.
     `hashed` is when the file was last read whole and found to have this `sha256`. `stanzas` are the
     recipients' types in its header, sorted. `deleted` is when that was decided.
     """
@@ -102,6 +103,7 @@ class ArchiveRecord:
     deleted_why: str = ""
     stanzas: tuple[str, ...] = ()
     figures: Figures | None = None
+    former: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: ArchiveName, destination: str, file_name: str = "") -> "ArchiveRecord":
@@ -124,6 +126,34 @@ class DestinationRecord:
     path: str
     device: str
     seen: datetime
+
+
+@dataclass(frozen=True)
+class KeycheckRecord:
+    """When a private key was last seen to open an archive, by the public key it belongs to."""
+
+    recipient: str
+    checked: datetime
+    archive: str
+
+
+@dataclass(frozen=True)
+class DrillRecord:
+    """One drill: an archive restored for the sake of proof, and how that went.
+
+    `seconds` is how long it took to bring everything back. `receipt` is the text of what was
+    done and asserted, `signature` an SSH signature over it or "".
+    """
+
+    id: str
+    app: str
+    archive: str
+    begun: datetime
+    seconds: float | None = None
+    outcome: Literal["ok", "failed"] = "ok"
+    message: str = ""
+    receipt: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ OWNERS = (
     Owner(
         "age encryption",
         ("pyrage",),
-        ("snapshot/keys.py", "snapshot/encryption.py"),
+        ("snapshot/keys.py", "snapshot/encryption.py", "snapshot/keyfit.py"),
         "its traps are guarded in one place",
     ),
     Owner("tarfile", ("tarfile",), ("snapshot/archive.py",), "one strict dialect, one reader"),

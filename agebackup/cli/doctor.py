@@ -77,6 +77,7 @@ class _Visit:
         """Yield what is found, in the order of looking."""
         steps = (
             self._configuration,
+            self._recipients,
             self._permissions,
             self._keys,
             self._versions,
@@ -129,6 +130,14 @@ class _Visit:
                     f"{finding.key}: {finding.text}".removeprefix(": "),
                     finding.hint or "Correct it in the configuration: agebackup config check",
                 )
+
+    def _recipients(self) -> "Iterator[Finding]":
+        from agebackup.cli.wiring import declared_recipients
+        from agebackup.model.checkup import of_recipients
+
+        for one in self.resolved:
+            if one.usable and (one.profile.recipients or one.profile.recipients_files):
+                yield from of_recipients(one.profile.name, declared_recipients(one.profile).texts)
 
     @property
     def _profiles(self) -> "list[Profile]":

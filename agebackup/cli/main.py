@@ -19,6 +19,8 @@ from agebackup.system.descriptors import raise_descriptor_limit
 COMMANDS = {
     "keygen": "Make a key pair: the private key into a file, the recipient to stdout.",
     "recipient": "Print the recipients (public keys) of an identity file.",
+    "keycheck": "See whether a private key still opens the archives, and which recipients it "
+    "stands for.",
     "create": "Take a snapshot and write it as one encrypted archive.",
     "verify": "Check that an archive keeps every promise it makes.",
     "restore": "Bring a snapshot back, verified as a whole before it appears.",
@@ -57,7 +59,7 @@ class Commands(Group):
         """Import and return the command `cmd_name`."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"agebackup.cli.{cmd_name}")
+        module = importlib.import_module(f"agebackup.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

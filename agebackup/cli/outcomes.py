@@ -47,11 +47,14 @@ class Outcomes:
         self.results.append({"exit": code, **fields})
         return code <= 128
 
-    def report(self) -> int:
-        """Write the JSON object, if one is wanted, and return the exit code that counts."""
+    def report(self, **more: Any) -> int:
+        """Write the JSON object, if one is wanted, and return the exit code that counts.
+
+        `more` are further fields of it.
+        """
         code = worst(self._codes)
         if self._to.settings.json:
-            fields: dict[str, Any] = {"exit": code, "results": self.results}
+            fields: dict[str, Any] = {"exit": code, "results": self.results, **more}
             if self._failures:
                 fields["error"] = described(min(self._failures, key=lambda one: one.code != code))
             status = {0: "ok", INCOMPLETE: "incomplete"}.get(code, "failed")

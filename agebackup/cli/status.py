@@ -110,6 +110,7 @@ def _watched(
             limit,
             heard,
             success,
+            *((place.profile.recipients, place.profile.recipients_files) if place.profile else ()),
         )
 
 

@@ -79,6 +79,8 @@ EXAMPLE = """\
 #retry_after = "1m"
 # From which age on `agebackup status` calls the newest archive stale; interval and 2h by default.
 #max_age = "26h"
+# How often `agebackup status` wants the private keys to be tried (agebackup keycheck); or "never".
+#keycheck_every = "90d"
 
 # How many archives stay; without this table nothing is ever pruned. -1 keeps all of a tier.
 # `count = 10` keeps simply the last ten. README, "Retention", says what each rule means.

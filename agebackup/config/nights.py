@@ -75,6 +75,9 @@ def watch(table: AppTable, where: Where) -> Watch:
         retry_after=_seconds(table.retry_after, where / "retry_after"),
         max_age=None if max_age is None else _seconds(max_age, where / "max_age"),
         shrink=guard.shrink,
+        keycheck_every=None
+        if table.keycheck_every == "never"
+        else _seconds(table.keycheck_every, where / "keycheck_every"),
         hooks=Hooks(
             on_success=command(hooks.on_success, where / "hooks" / "on_success"),
             on_failure=command(hooks.on_failure, where / "hooks" / "on_failure"),

@@ -157,6 +157,12 @@ class Ledger(LedgerFile):
         """Return when each key was last seen to open an archive, by public key."""
         return self._select(KeycheckRecord, "1 ORDER BY recipient", ())
 
+    def beginning(self, app: str) -> datetime | None:
+        """Return the time of the oldest archive of `app` that was ever known, deleted ones too."""
+        query = "app = ? ORDER BY time LIMIT 1"
+        found = self._select(ArchiveRecord, query, (stored("app", app),))
+        return found[0].time if found else None
+
     def sequel(self, app: str) -> Sequel:
         """Return number and predecessor of the next archive of `app` in this ledger's series.
 

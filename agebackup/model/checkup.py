@@ -1,7 +1,7 @@
 """What doctor judges from figures alone: versions, the clock, space, sizes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -139,6 +139,22 @@ def of_size(archive: str, size: int) -> tuple[Finding, ...]:
             f"It has {size:,} bytes; iCloud Drive takes no file over 50 GB.",
             "In iCloud it stays on this machine alone: choose another destination, compress it, or "
             "leave derived files out.",
+        ),
+    )
+
+
+def of_recipients(app: str, recipients: Sequence[str]) -> tuple[Finding, ...]:
+    """Return whether one lost key would cost all archives of `app`."""
+    if len(recipients) != 1:
+        return ()
+    return (
+        Finding(
+            "note",
+            "single-recipient",
+            app,
+            "Its archives can be opened with one private key alone: if that is lost, so are they.",
+            "Make a second pair (agebackup keygen), name both recipients, and keep the keys in two "
+            "places.",
         ),
     )
 

@@ -8,6 +8,7 @@ from agebackup.model.changes import lost, shrunk, sudden
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, Severity
 from agebackup.model.inventory import is_future
+from agebackup.model.keychecks import reminder
 from agebackup.model.names import ArchiveName
 from agebackup.model.observed import Facts, Look, State
 from agebackup.model.records import ArchiveRecord
@@ -27,6 +28,8 @@ def complaints(
     yield from _runs(facts)
     yield from _place(facts, newest)
     yield from _contents(facts)
+    if facts.watch is not None and state != "disabled":
+        yield from reminder(facts.app, facts.custody, facts.watch.keycheck_every, now)
 
 
 def _age(

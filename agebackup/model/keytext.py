@@ -72,6 +72,11 @@ def key_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
+def recipient_text(line: str) -> str:
+    """Return the recipient in `line` as it is compared: without its comment."""
+    return " ".join(line.split()[:2])
+
+
 def refused_recipient(line: str) -> str | None:
     """Return why `line` can be no recipient, or None where the library may try it."""
     if holds_secret(line):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from agebackup.model.keychecks import Custody
 from agebackup.model.records import ArchiveRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
@@ -36,7 +37,8 @@ class Facts:
     the configuration does not declare it, the one that should; `max_age` what the person asked for
     now. `archives` (undeleted) and `runs` come newest first. `look` None: the destination did not
     answer. `running`: the last run is still at work. `heard` and `success` are what last-run.json
-    tells: when the last run ended, and when the last one that ended well began.
+    tells: when the last run ended, and when the last one that ended well began. `custody` is what
+    is known of the app's keys.
     """
 
     app: str
@@ -50,3 +52,4 @@ class Facts:
     running: bool = False
     heard: datetime | None = None
     success: datetime | None = None
+    custody: Custody = field(default_factory=Custody)

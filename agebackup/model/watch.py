@@ -29,7 +29,8 @@ class Watch:
     often, `jitter` the most that is added at random; a run is tried again `retries` times after
     what may pass (busy, destination away), waiting `retry_after` and twice as long each time.
     `max_age` is when `status` calls the newest archive stale; None: the interval and two hours.
-    `shrink` "refuse" keeps prune from running after a sudden shrinkage.
+    `shrink` "refuse" keeps prune from running after a sudden shrinkage. `keycheck_every` is how
+    often the private keys are to be tried; None: `status` does not ask.
     """
 
     enabled: bool | None = None
@@ -39,4 +40,5 @@ class Watch:
     retry_after: float = 60.0
     max_age: float | None = None
     shrink: Literal["note", "refuse"] = "note"
+    keycheck_every: float | None = 90 * DAY
     hooks: Hooks = field(default_factory=Hooks)

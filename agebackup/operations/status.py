@@ -7,7 +7,7 @@ says so.
 import fcntl
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,13 @@ from agebackup.errors import AgebackupError
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.classifying import classify
 from agebackup.model.freshness import AppStatus, judge
+from agebackup.model.keychecks import Custody
 from agebackup.model.names import ArchiveName
 from agebackup.model.observed import Facts, Look
 from agebackup.model.records import ArchiveRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
+from agebackup.operations.custody import recipients_in, recipients_of
 from agebackup.system.outcome import Result
 from agebackup.system.probing import within
 from agebackup.system.progress import Progress
@@ -37,7 +39,7 @@ RUNS = 200
 class Watched:
     """One app in one folder, whose path need not exist. `lock_file` tells whether a run is at work.
 
-    The rest is as in `Facts`.
+    `recipients` and `recipients_files` are those of the configuration. The rest is as in `Facts`.
     """
 
     app: str
@@ -48,14 +50,20 @@ class Watched:
     max_age: float | None = None
     heard: datetime | None = None
     success: datetime | None = None
+    recipients: tuple[str, ...] = ()
+    recipients_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs."""
+    """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs.
+
+    `custody` is what it knows of the keys, without the recipients.
+    """
 
     archives: tuple[ArchiveRecord, ...] = ()
     runs: tuple[RunRecord, ...] = ()
+    custody: Custody = field(default_factory=Custody)
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,19 @@ def status(
     """
     known = _known({one.app for one in watched}, ledger, progress)
     directories = list(dict.fromkeys(one.directory for one in watched))
-    looks = within(SECONDS, [partial(_look, one, now) for one in directories], progress)
+    files = list(dict.fromkeys(file for one in watched for file in one.recipients_files))
+    asked = [partial(_look, one, now) for one in directories]
+    asked += [partial(recipients_in, one) for one in files]
+    said = within(SECONDS, asked, progress)
+    looks, read = said[: len(directories)], dict(zip(files, said[len(directories) :], strict=True))
     answers = {
         directory: _understood(directory, result)
         for directory, result in zip(directories, looks, strict=True)
     }
-    return tuple(judge(_facts(one, known, answers[one.directory]), now) for one in watched)
+    return tuple(
+        judge(_facts(one, known, answers[one.directory], _custody(one, known, read)), now)
+        for one in watched
+    )
 
 
 def _known(
@@ -91,10 +106,27 @@ def _known(
         return None
     with ledger:
         try:
-            return {app: Known(ledger.archives(app), ledger.runs(app, limit=RUNS)) for app in apps}
+            checks = ledger.keychecks()
+            return {
+                app: Known(
+                    ledger.archives(app),
+                    ledger.runs(app, limit=RUNS),
+                    Custody(checks=checks, since=ledger.beginning(app)),
+                )
+                for app in apps
+            }
         except LedgerError as error:
             progress.warn(f"{error.message} {error.hint}")
             return None
+
+
+def _custody(
+    one: Watched, known: Mapping[str, Known] | None, read: Mapping[Path, Result | None]
+) -> Custody:
+    if known is None:
+        return Custody()
+    recipients = recipients_of(one.recipients, one.recipients_files, read)
+    return replace(known[one.app].custody, recipients=recipients)
 
 
 def _look(directory: Path, now: datetime) -> Result:
@@ -145,7 +177,9 @@ def _is_held(lock_file: Path) -> bool:
         os.close(descriptor)
 
 
-def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> Facts:
+def _facts(
+    one: Watched, known: Mapping[str, Known] | None, answer: Answer, custody: Custody
+) -> Facts:
     look, mine = answer.look, known[one.app] if known is not None else Known()
     archives = tuple(row for row in mine.archives if row.destination == answer.key)
     if not archives and look is None:
@@ -165,6 +199,7 @@ def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> F
         running=last is not None and last.outcome == "running" and _is_held(one.lock_file),
         heard=one.heard,
         success=one.success,
+        custody=custody,
     )
 
 

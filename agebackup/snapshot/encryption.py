@@ -111,7 +111,7 @@ def decrypt(
     if given.error is not None:
         raise _unread(given.error, "The archive")
     if failure is not None:
-        raise _undecrypted(failure)
+        raise undecrypted(failure)
     writer.finish()
     if digest is None:
         return Decrypted(given.count, writer.count, taken.count)
@@ -204,7 +204,7 @@ def _unread(error: BaseException, what: str) -> BaseException:
     return error
 
 
-def _undecrypted(error: BaseException) -> AgebackupError:
+def undecrypted(error: BaseException) -> AgebackupError:
     """Return what an error of pyrage's, neither end having failed, means.
 
     Its words are not a promise: tests/test_facts_pyrage.py holds them.

@@ -21,6 +21,7 @@ COMMANDS = {
     "recipient": "Print the recipients (public keys) of an identity file.",
     "keycheck": "See whether a private key still opens the archives, and which recipients it "
     "stands for.",
+    "recovery-sheet": "Write one page to print: the key, and how to get everything back with it.",
     "create": "Take a snapshot and write it as one encrypted archive.",
     "verify": "Check that an archive keeps every promise it makes.",
     "restore": "Bring a snapshot back, verified as a whole before it appears.",

@@ -129,6 +129,13 @@ def dearmored(text: bytes) -> bytes:
         raise VerificationError("The armored age file is not base64.") from None
 
 
+def armored(binary: bytes) -> str:
+    """Return the armored text of the age file `binary`: base64 in 64 columns between markers."""
+    text = base64.b64encode(binary).decode()
+    lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
+    return "\n".join([_ARMOR_BEGIN.decode(), *lines, _ARMOR_END.decode()]) + "\n"
+
+
 def _line(prefix: bytes, position: int) -> tuple[bytes, int]:
     end = prefix.find(b"\n", position)
     if end < 0:

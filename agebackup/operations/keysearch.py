@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.model.findings import Finding
+from agebackup.model.sheet import MARK
 from agebackup.system.eviction import is_evicted
 from agebackup.system.progress import Stop
 
@@ -21,6 +22,7 @@ _SMALL = 1 << 15
 """Bytes; no file of keys is larger."""
 _AGE_KEY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]{20}", re.IGNORECASE)
 _SSH_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----")
+_SHEET = MARK.encode()
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -59,7 +61,7 @@ _MEANING = {
 
 
 def of_places(places: Iterable[Place], stop: Stop) -> tuple[Finding, ...]:
-    """Return each file with an age identity in `places`; SSH private keys in destinations too.
+    """Return each file with an age identity in `places`, or a recovery sheet; SSH private keys in destinations too.
 
     Reads small regular files only, and follows no link. May raise `StoppedError`.
     """
@@ -115,4 +117,4 @@ def _is_key(path: Path, *, ssh: bool) -> bool:
             os.close(descriptor)
     except OSError:
         return False
-    return bool(_AGE_KEY.search(content) or (ssh and _SSH_KEY.search(content)))
+    return bool(_SHEET in content or _AGE_KEY.search(content) or (ssh and _SSH_KEY.search(content)))

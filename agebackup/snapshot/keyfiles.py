@@ -3,6 +3,7 @@
 import errno
 import os
 import select
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,19 @@ def key_file(path: Path, role: str, look: Callable[[os.stat_result], None] | Non
         return _read(path, look)
     except OSError as error:
         raise _unreadable(str(path), role, error) from None
+
+
+def private_key_file(path: Path, warn: Callable[[str], None]) -> bytes:
+    """Return what the identity file `path` holds; `warn` is told where others can read it too."""
+
+    def look(status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o044:
+            warn(
+                f"The key file {shown(str(path))} can be read by others "
+                f"(mode {status.st_mode & 0o777:o}); chmod 600 makes it private."
+            )
+
+    return key_file(path, "identity file", look)
 
 
 def _read(path: Path, look: Callable[[os.stat_result], None] | None = None) -> bytes:

@@ -7,15 +7,26 @@ and what was opened decrypts the content, whose first chunk is authentic.
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyrage  # type: ignore[import-untyped]
 from pyrage import ssh, x25519
 
 from agebackup.errors import FailedError, NoIdentityError, UsageError
-from agebackup.model.ageheader import CHUNK_BYTES, NONCE_BYTES, TAG_BYTES
+from agebackup.model.ageheader import (
+    CHUNK_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    armored,
+    dearmored,
+    is_armored,
+)
+from agebackup.model.keytext import shown
+from agebackup.model.sheet import PrintedKey
 from agebackup.snapshot.encryption import undecrypted
-from agebackup.snapshot.keys import Identities, Recipients
+from agebackup.snapshot.keyfiles import key_text, private_key_file
+from agebackup.snapshot.keys import Ask, Identities, Recipients, identities_in
 
 
 def openers(descriptor: int, header_length: int, identities: Identities) -> tuple[int, ...]:
@@ -64,10 +75,28 @@ def recipient_of(secret: str) -> str:
         ) from None
 
 
-def age_secret(identities: Identities) -> str | None:
-    """Return the text of the only one of `identities`; None where it is not an age identity."""
-    (key,) = identities.keys
-    return str(key) if isinstance(key, x25519.Identity) else None
+def printed_key(path: Path, ask: Ask, warn: Callable[[str], None]) -> PrintedKey:
+    """Return the only key in the identity file `path`, as it is to be printed.
+
+    A protected file is opened, with the passphrase that `ask` gets, to see that it can be; printed
+    is what protects it. Raises as `read_identities` does, and `UsageError` for several keys.
+    """
+    content, label = private_key_file(path, warn), shown(str(path))
+    found = list(identities_in(label, content, ask))
+    if len(found) > 1:
+        raise UsageError(
+            f"{label} holds {len(found)} keys, and a sheet has room for one.",
+            hint="Put each into a file of its own, and print each on its own sheet.",
+        )
+    ((key, public),) = found
+    if is_armored(content):
+        return PrintedKey("protected", armored(dearmored(content)), public or "")
+    if content.startswith(b"age-encryption.org/"):
+        return PrintedKey("protected", armored(content), public or "")
+    if isinstance(key, x25519.Identity):
+        return PrintedKey("age", str(key), public or "")
+    lines = [line.strip() for line in key_text(label, content).strip().splitlines()]
+    return PrintedKey("ssh", "\n".join(lines) + "\n", public or "")
 
 
 def _opens(beginning: bytes, identity: object) -> bool:

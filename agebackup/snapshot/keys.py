@@ -4,8 +4,6 @@ Every misuse that can be foreseen is one sentence and one hint. Nothing here say
 private key, nor of a line in a file that may have been given by mistake.
 """
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +24,7 @@ from agebackup.model.keytext import (
     refused_ssh_identity,
     shown,
 )
-from agebackup.snapshot.keyfiles import EXPOSED, argument_file, key_file, key_text
+from agebackup.snapshot.keyfiles import EXPOSED, argument_file, key_file, key_text, private_key_file
 
 MAX_PROTECTED_BYTES = 1 << 16
 MAX_WORK_FACTOR = 20
@@ -208,16 +206,14 @@ def _why(line: str, said: str) -> str:
 def _file_identities(
     path: Path, passphrase: Ask | None, warn: Callable[[str], None]
 ) -> Iterator[Pair]:
-    label = shown(str(path))
+    return identities_in(shown(str(path)), private_key_file(path, warn), passphrase)
 
-    def look(status: os.stat_result) -> None:
-        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o044:
-            warn(
-                f"The key file {label} can be read by others (mode {status.st_mode & 0o777:o}); "
-                f"chmod 600 makes it private."
-            )
 
-    content = key_file(path, "identity file", look)
+def identities_in(label: str, content: bytes, passphrase: Ask | None) -> Iterator[Pair]:
+    """Yield the identities in `content`, a file that is called `label`, each with its recipient.
+
+    Raises as `read_identities` does.
+    """
     if content.startswith(b"age-encryption.org/") or is_armored(content):
         content = _unlocked(label, content, passphrase)
     text = key_text(label, content)

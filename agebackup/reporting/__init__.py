@@ -1,0 +1,1 @@
+"""Pages made from reports, to be printed or looked at."""

@@ -136,7 +136,7 @@ class _Visit:
         from agebackup.model.checkup import of_recipients
 
         for one in self.resolved:
-            if one.usable and (one.profile.recipients or one.profile.recipients_files):
+            with suppress(AgebackupError):  # what is wrong with them was said before
                 yield from of_recipients(one.profile.name, declared_recipients(one.profile).texts)
 
     @property

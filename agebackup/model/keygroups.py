@@ -1,10 +1,11 @@
 """An age private key on paper: groups of characters, and a check line that tells which is mistyped.
 
 Each group of five has one check character. Seen as numbers of the field of 32 elements, the group's
-characters, each times another weight, its number and its check character add up to nothing. As no
-two weights are equal, every wrong character, and every two that changed places, is found in its own
-group; as the number counts too, so is a group that was typed in another one's place. The key itself
-stays what age reads: the check characters stand in a line of their own.
+characters, each times another weight, and its check character add up to nothing. As no two weights
+are equal, every wrong character, and every two that changed places, is found in its own group. Of
+groups that changed places the key's own checksum tells, and the check line where, unless by chance
+(1 in 32) they have the same check character. The key itself stays what age reads: the check
+characters stand in a line of their own.
 """
 
 import re
@@ -51,7 +52,7 @@ def groups_of(secret: str) -> tuple[str, ...]:
 
 def check_line(groups: tuple[str, ...]) -> str:
     """Return one check character for each of `groups`."""
-    return "".join(_check(number, group) for number, group in enumerate(groups, 1))
+    return "".join(map(_check, groups))
 
 
 def judge_typed(text: str) -> Verdict:
@@ -89,7 +90,11 @@ def _vague(wrong: tuple[int, ...], check: str) -> str:
         return "a character is wrong; with the check line it can be said in which group"
     if len(check) != GROUPS:
         return f"its check line has {len(check)} characters instead of {GROUPS}"
-    return "" if wrong else "more than one character of a group is wrong; compare them all"
+    return (
+        ""
+        if wrong
+        else "several characters of a group are wrong, or groups changed places; compare all"
+    )
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -137,7 +142,7 @@ def _failing(groups: tuple[str, ...], check: str) -> tuple[int, ...]:
     if len(check) != GROUPS:
         return ()
     pairs = enumerate(zip(groups, check, strict=True), 1)
-    return tuple(number for number, (group, said) in pairs if _check(number, group) != said)
+    return tuple(number for number, (group, said) in pairs if _check(group) != said)
 
 
 def _uneven(tokens: list[str], typed: str, check: str) -> tuple[int, ...]:
@@ -168,10 +173,10 @@ def _quoted(letters: set[str]) -> str:
     return ", ".join(repr(letter) for letter in sorted(letters)[:3])
 
 
-def _check(number: int, group: str) -> str:
-    """Return the check character of the group with this number."""
-    total = number
-    for weight, letter in enumerate(group, 2):  # the check character's own weight is 1
+def _check(group: str) -> str:
+    """Return the check character of the group."""
+    total = 0
+    for weight, letter in enumerate(group, 2):  # 1 is the check character's own
         total ^= _times(weight, ALPHABET.find(letter) & 31)
     return ALPHABET[total]
 

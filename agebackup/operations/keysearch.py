@@ -61,9 +61,10 @@ _MEANING = {
 
 
 def of_places(places: Iterable[Place], stop: Stop) -> tuple[Finding, ...]:
-    """Return each file with an age identity in `places`, or a recovery sheet; SSH private keys in destinations too.
+    """Return each file with an age identity, and each recovery sheet, in `places`.
 
-    Reads small regular files only, and follows no link. May raise `StoppedError`.
+    In destinations SSH private keys too. Reads small regular files only, and follows no link. May
+    raise `StoppedError`.
     """
     found: dict[str, Finding] = {}
     for place in places:

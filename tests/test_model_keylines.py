@@ -49,6 +49,13 @@ def test_lines_in_the_wrong_order_are_found() -> None:
     assert judge_lines(typed(rows)).lines == (2, 3)
 
 
+def test_a_missing_last_line_is_found() -> None:
+    """Right lines alone are not a key: the last one is known by its code."""
+    for rows in (ROWS[:-1], ROWS[:1]):
+        verdict = judge_lines(typed(list(rows)))
+        assert (verdict.text, verdict.lines) == ("", ()) and "last line" in verdict.problem
+
+
 def test_a_line_without_its_code_is_named() -> None:
     """Nothing is called right that was not checked."""
     verdict = judge_lines("\n".join(line for line, _ in ROWS))

@@ -225,17 +225,18 @@ def _typed(file: Path | None, out: Console) -> str:
         return key_text(printable(str(file)), key_file(file, "typed key"))
     if sys.stdin is None:
         raise FailedError("Standard input is closed.", hint="Name a file with the typed key.")
-    if sys.stdin.isatty():
-        out.output.say(
-            "Type the key as it stands on the sheet, then its check line; end with Ctrl-D on a "
-            "line of its own."
-        )
-    return key_text("Standard input", _input(sys.stdin.fileno()))
+    return key_text("Standard input", _input(sys.stdin.fileno(), out))
 
 
-def _input(descriptor: int) -> bytes:
+def _input(descriptor: int, out: Console) -> bytes:
     content = bytearray()
     with raising():
+        out.settings.stop.check()  # for a signal that came before
+        if os.isatty(descriptor):
+            out.output.say(
+                "Type the key as it stands on the sheet, then its check line; end with Ctrl-D on "
+                "a line of its own."
+            )
         while len(content) <= MOST_TYPED:
             await_input(descriptor)
             piece = os.read(descriptor, MOST_TYPED)

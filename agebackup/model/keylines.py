@@ -1,14 +1,16 @@
 """A key too long for groups on paper: base64 in numbered lines, each with a check code of its own.
 
-The code is CRC-16/CCITT (`binascii.crc_hqx`) over the line, begun with the line's number. It finds
-every error within two characters side by side for certain, any other but for one in 65,536, and a
-line in another one's place. Such are a passphrase-protected identity file (age's armor, RFC 7468)
-and an OpenSSH private key (PROTOCOL.key).
+The code is CRC-16/CCITT (`binascii.crc_hqx`) over the line, begun with the line's number, and
+otherwise for the last line. It finds every error within two characters side by side for certain,
+any other but for one in 65,536, a line in another one's place, and that the last one is missing.
+
+Such keys are a passphrase-protected identity file (age's armor) and an OpenSSH private key
+(PROTOCOL.key).
 """
 
 import re
 from binascii import crc_hqx
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _KINDS = {
@@ -19,6 +21,7 @@ _KINDS = {
 _NUMBER = re.compile(r"[0-9]{1,2}[.:]?")
 _CODE = re.compile(r"[0-9A-FOIL]{4}", re.IGNORECASE)
 _ALIKE = str.maketrans("OIL", "011")
+_LAST = 0x8000
 MOST_LINES = 24
 """More than these nobody types, and they would not fit on a page with everything else."""
 
@@ -40,7 +43,7 @@ class LinesVerdict:
 def lines_of(text: str) -> tuple[tuple[str, str], ...]:
     """Return each line of base64 in the key file `text` with its code."""
     lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "-"]
-    return tuple((line, _code(number, line)) for number, line in enumerate(lines, 1))
+    return tuple(zip(lines, _codes(lines), strict=True))
 
 
 def is_lines(text: str) -> bool:
@@ -55,12 +58,15 @@ def judge_lines(text: str) -> LinesVerdict:
     may be left out. Capitals and small letters differ, but for the code.
     """
     rows = list(_rows(text))
+    codes = _codes([line for line, _ in rows])
     uncoded = tuple(number for number, (_, code) in enumerate(rows, 1) if not code)
     wrong = tuple(
         number
-        for number, (line, code) in enumerate(rows, 1)
-        if code and _code(number, line) != code
+        for number, ((_, typed), code) in enumerate(zip(rows, codes, strict=True), 1)
+        if typed not in ("", code)
     )
+    if rows and rows[-1][1] == _code(len(rows), rows[-1][0]):
+        return LinesVerdict(lines=wrong[:-1], uncoded=uncoded, problem="its last line is missing")
     if wrong or uncoded:
         return LinesVerdict(lines=wrong, uncoded=uncoded)
     kind = next(
@@ -84,5 +90,13 @@ def _rows(text: str) -> Iterator[tuple[str, str]]:
         yield "".join(words), code.upper().translate(_ALIKE)
 
 
-def _code(number: int, line: str) -> str:
-    return f"{crc_hqx(line.encode(), number):04X}"
+def _codes(lines: Sequence[str]) -> list[str]:
+    """Return the code of each of `lines`, the last of which is the key's last one."""
+    ends = [
+        number if number < len(lines) else number | _LAST for number in range(1, len(lines) + 1)
+    ]
+    return [_code(end, line) for end, line in zip(ends, lines, strict=True)]
+
+
+def _code(begun: int, line: str) -> str:
+    return f"{crc_hqx(line.encode(), begun):04X}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agebackup.errors import RefusedError, UsageError, VerificationError, printable
 from agebackup.model import keygroups, keylines
-from agebackup.model.ageheader import HEADER_LIMIT, dearmored, parse, possible_plaintext
+from agebackup.model.ageheader import is_armored
 from agebackup.model.sheet import PrintedKey
 from agebackup.snapshot.keyfit import recipient_of
 from agebackup.snapshot.keys import identities_in
@@ -90,24 +90,7 @@ def _typed_lines(text: str) -> PrintedKey:
         raise VerificationError(
             f"The typed key is not right{about}.", hint=_COMPARE, details=details
         )
-    if "AGE ENCRYPTED" in verdict.text:
-        _require_whole(dearmored(verdict.text.encode()))
+    if is_armored(verdict.text.encode()):
         return PrintedKey("protected", verdict.text)
-    try:
-        ((_, public),) = identities_in("what was typed", verdict.text.encode(), None)
-    except UsageError:
-        raise _unfinished() from None
+    ((_, public),) = identities_in("what was typed", verdict.text.encode(), None)
     return PrintedKey("ssh", verdict.text, public or "")
-
-
-def _require_whole(binary: bytes) -> None:
-    header = parse(binary[:HEADER_LIMIT])
-    if possible_plaintext(header.length, len(binary)) is None:
-        raise _unfinished()
-
-
-def _unfinished() -> VerificationError:
-    return VerificationError(
-        "Each typed line is right, but they are not all that belong to the key.",
-        hint="Type all lines of the sheet, in their order.",
-    )

@@ -11,6 +11,7 @@ from agebackup.reporting.qr import characters
 
 WIDTH = 80
 _INDENT = 4
+_KEY = "THE KEY"
 
 
 def as_text(sheet: Sheet) -> str:
@@ -21,7 +22,6 @@ def as_text(sheet: Sheet) -> str:
 def _lines(sheet: Sheet) -> Iterator[str]:
     yield words.TITLE
     yield from _wrapped(words.WARNING)
-    yield ""
     for text in words.about(sheet):
         yield from _wrapped(text)
     yield ""
@@ -29,8 +29,6 @@ def _lines(sheet: Sheet) -> Iterator[str]:
         first, *rest = textwrap.wrap(said, WIDTH - 16, break_on_hyphens=False) or [""]
         yield f"{word + ':':<16}{first}"
         yield from (f"{'':<16}{line}" for line in rest)
-    yield ""
-    yield "THE KEY"
     yield from _age(sheet.key.text) if sheet.key.kind == "age" else _long(sheet)
     for text in words.typing(sheet, scannable=sheet.key.kind == "age"):
         yield from _wrapped(text)
@@ -50,7 +48,7 @@ def _age(secret: str) -> Iterator[str]:
     groups = groups_of(secret)
     numbered = [f"{number:>2} {group:<5}" for number, group in enumerate(groups, 1)]
     rows = ["   ".join(numbered[start : start + 3]) for start in range(0, len(groups), 3)]
-    beside = ["", PREFIX, "", *(line for row in rows for line in (row, ""))]
+    beside = [_KEY, "", PREFIX, "", *(line for row in rows for line in (row, ""))]
     beside += ["Check line (not part of the key):", _spaced(check_line(groups))]
     return _side_by_side(characters(secret), beside)
 
@@ -61,6 +59,8 @@ def _spaced(text: str) -> str:
 
 def _long(sheet: Sheet) -> Iterator[str]:
     first, *_, last = sheet.key.text.strip().splitlines()
+    yield ""
+    yield _KEY
     yield f"   {first}"
     for number, (line, code) in enumerate(sheet.key.lines, 1):
         yield f"{number:>2} {line} {code}"

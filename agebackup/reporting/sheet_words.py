@@ -53,7 +53,7 @@ AFTERWARDS = (
     "APP/RECOVER.md says how to check them and put them back. Delete backup.tar and key.txt "
     "afterwards. If the name ends in .tar.zst.age: -o backup.tar.zst, then zstd -d backup.tar.zst."
 )
-PLACES = 4
+PLACES = 3
 """So many destinations have room on the page."""
 _BLANK = "______________________________________"
 

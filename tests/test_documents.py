@@ -21,6 +21,7 @@ from agebackup.model.retention import Candidate
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 NIGHTS = (ROOT / "agebackup" / "NIGHTS.md").read_text()
 EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -167,7 +168,7 @@ def test_damage_stops_the_recipe(world: World, alone: Path) -> None:
 def test_every_command_is_described(world: World) -> None:
     """The README's table names every command, and no other."""
     table = README.split("\n## Commands\n", 1)[1].split("\n### ", 1)[0]
-    named = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+    named = re.findall(r"^\| `([\w-]+)", table, re.MULTILINE)
     assert named == list(COMMANDS)
 
 
@@ -196,7 +197,7 @@ def test_every_flag_in_the_readme_exists(world: World) -> None:
     lines = [(name,) for name in ("", *COMMANDS)]
     lines += [(name, sub) for name, subs in SUBCOMMANDS.items() for sub in subs]
     known = "".join(world.run(*filter(None, line), "--help").out for line in lines)
-    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS
+    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS + TRUST
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
         assert flag in known or flag in ("--keep", "--small", "--rm", "--user"), flag
 

@@ -64,6 +64,8 @@ def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
     return {
         "keygen": ("keygen", "-o", "new.txt"),
         "recipient": ("recipient", *key),
+        "keycheck": ("keycheck", *key),
+        "recovery-sheet": ("recovery-sheet", *key, "-o", "sheet.html"),
         "create": ("create", "notes"),
         "verify": ("verify", "notes:latest", *key),
         "restore": ("restore", "notes:latest", *key, "--target", "restored"),
@@ -112,7 +114,7 @@ def test_last_run_json_is_described(nightly: World) -> None:
 
 def test_every_command_has_its_section() -> None:
     """No command is missing; `cat` has no object."""
-    named = {schema.split("-")[0] for schema in WORDS}
+    named = {schema.split("-")[0] for schema in WORDS} | set(WORDS)
     assert set(COMMANDS) - {"cat"} <= named
 
 
@@ -133,6 +135,8 @@ def failing(words: tuple[str, ...]) -> str:
         ("status", "nothing"),
         ("prune", "nothing"),
         ("nonsense",),
+        ("keycheck", "absent.age", "-i", "absent.txt"),
+        ("recovery-sheet", "--check", "absent.txt"),
         ("schedule", "install", "notes"),
         ("schedule", "install", "--every"),
         ("schedule", "install", "--kind", "at"),
@@ -156,3 +160,17 @@ def test_a_failure_is_an_object_too(world: World, words: tuple[str, ...]) -> Non
     assert printed["schema"] == f"agebackup/{failing(words)}/v1"
     assert printed["status"] == "failed" and printed["exit"] == done.code > 0
     assert printed["error"]["message"] and "hint" in printed["error"]
+
+
+def test_a_typed_key_is_described(world: World, keys: Keys) -> None:
+    """The object of `--check` has its lines too."""
+    typed = keys.identity.read_text().split()[-1]
+    printed = json.loads(world.run("--json", "recovery-sheet", "--check", stdin=typed).out)
+    assert undescribed(printed, WORDS["recovery-sheet"] | WORDS[""]) == set()
+
+
+def test_a_key_that_does_not_fit_is_described(nightly: World, other_keys: Keys) -> None:
+    """What keycheck says of a failure has its lines too."""
+    done = nightly.run("--json", "keycheck", "-i", other_keys.identity)
+    assert done.code == 12
+    assert undescribed(json.loads(done.out), WORDS["keycheck"] | WORDS[""]) == set()

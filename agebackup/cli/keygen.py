@@ -14,7 +14,8 @@ CARE = """\
 The private key is in {path}. Without it nobody gets anything back, you included. Now, before the
 first backup:
   1. Copy the file to two places that are not this machine (a password manager, a USB stick).
-  2. Print it, or write its last line down, and keep the paper where you keep your passport.
+  2. Print it (agebackup recovery-sheet -i {path} -o sheet.html), or write its last line down, and
+     keep the paper where you keep your passport.
   3. Then remove it from this machine: making backups needs only the recipient.
 Whoever has the file can read every backup."""
 

@@ -159,7 +159,7 @@ class Ledger(LedgerFile):
 
     def beginning(self, app: str) -> datetime | None:
         """Return the time of the oldest archive of `app` that was ever known, deleted ones too."""
-        query = "app = ? ORDER BY time LIMIT 1"
+        query = "app = ? AND pending <> 'publish' ORDER BY time LIMIT 1"
         found = self._select(ArchiveRecord, query, (stored("app", app),))
         return found[0].time if found else None
 

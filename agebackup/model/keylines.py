@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[0-9]{1,2}[.:]?")
 _CODE = re.compile(r"[0-9A-FOIL]{4}", re.IGNORECASE)
 _ALIKE = str.maketrans("OIL", "011")
 _LAST = 0x8000
-MOST_LINES = 24
+MOST_LINES = 12
 """More than these nobody types, and they would not fit on a page with everything else."""
 
 

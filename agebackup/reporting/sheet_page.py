@@ -30,7 +30,7 @@ p { margin: 0 0 1.5mm; }
 dl { display: grid; grid-template-columns: 28mm 1fr; margin: 0; }
 dd { margin: 0; overflow-wrap: anywhere; }
 code, pre, .key { font-family: monospace; }
-pre { margin: 0; font-size: 8pt; white-space: pre-wrap; }
+pre { margin: 0; font-size: 8pt; }
 .held { display: flex; gap: 5mm; align-items: center; }
 .qr { flex: none; }
 .qr.small { width: 46mm; }
@@ -39,7 +39,7 @@ pre { margin: 0; font-size: 8pt; white-space: pre-wrap; }
 .key span { display: inline-block; margin: 0 4mm 1mm 0; white-space: pre; }
 .key sub { font: 7pt sans-serif; vertical-align: baseline; margin-right: 1mm; }
 .lines { font-size: 7.2pt; line-height: 1.3; }
-.systems { display: flex; gap: 5mm; }
+.systems { display: grid; grid-template-columns: 1fr 1fr; gap: 2mm 5mm; margin-bottom: 2mm; }
 </style>
 </head>
 <body>

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from agebackup.errors import printable
+from agebackup.model.keychecks import brief
 from agebackup.model.keygroups import GROUPS, PREFIX
 from agebackup.model.sheet import MARK, Sheet
 
@@ -53,8 +54,8 @@ AFTERWARDS = (
     "APP/RECOVER.md says how to check them and put them back. Delete backup.tar and key.txt "
     "afterwards. If the name ends in .tar.zst.age: -o backup.tar.zst, then zstd -d backup.tar.zst."
 )
-PLACES = 3
-"""So many destinations have room on the page."""
+PLACES, APPS = 3, 12
+"""So many destinations and apps have room on the page."""
 _BLANK = "______________________________________"
 
 
@@ -68,18 +69,17 @@ def facts(sheet: Sheet) -> tuple[tuple[str, str], ...]:
     """Return what stands where: each a word and what is to be said, or room to write."""
     made = " on ".join(filter(None, (sheet.made, printable(sheet.host))))
     return (
-        ("Backups of", ", ".join(map(printable, sheet.apps)) or _BLANK),
-        *(("They lie in", place) for place in _places(sheet)),
+        ("Backups of", ", ".join(_some(sheet.apps, APPS)) or _BLANK),
+        *(("They lie in", place) for place in _some(sheet.places, PLACES) or (_BLANK,)),
         ("Further copies", _BLANK),
-        *((("Public key", printable(sheet.key.recipient)),) if sheet.key.recipient else ()),
+        *((("Public key", printable(brief(sheet.key.recipient))),) if sheet.key.recipient else ()),
         ("Printed", made),
     )
 
 
-def _places(sheet: Sheet) -> Sequence[str]:
-    more = len(sheet.places) - PLACES
-    shown = [*map(printable, sheet.places[:PLACES]), *([f"and {more} more"] if more > 0 else [])]
-    return shown or (_BLANK,)
+def _some(names: Sequence[str], count: int) -> list[str]:
+    more = len(names) - count
+    return [*map(printable, names[:count]), *([f"and {more} more"] if more > 0 else [])]
 
 
 def typing(sheet: Sheet, *, scannable: bool) -> Sequence[str]:

@@ -118,6 +118,28 @@ def test_recovery_in_one_go(world: World, alone: Path) -> None:
     assert (alone / "notes" / "data" / "ledger.db").exists()
 
 
+def test_the_commands_about_keys(world: World, app: SampleApp) -> None:
+    """What TRUST.md says about keys can be typed as it stands, with the README's first backup."""
+    (first,) = blocks("The first backup in five commands", "sh")
+    assert shell(world, first, world.directory).returncode == 0
+    section = TRUST.split("\n## Keys\n", 1)[1].split("\n## ", 1)[0]
+    commands = re.findall(r"^    (agebackup .+?)(?: +#.*)?$", section, re.MULTILINE)
+    assert len(commands) == 4
+    here = world.directory
+    (here / "typed.txt").write_text((here / "key.txt").read_text().split()[-1].lower())
+    done = shell(
+        world,
+        "\n".join(commands)
+        .replace("/media/stick/key.txt", "key.txt")
+        .replace("--check\n", "--check < typed.txt\n")
+        .replace("-o key.txt", "-o again.txt"),
+        here,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "opened by age1" in done.stdout and done.stdout.count("The typed key is right") == 2
+    assert (here / "sheet.html").exists() and (here / "again.txt").exists()
+
+
 def test_recovery_of_a_compressed_archive(world: World, app: SampleApp, keys: Keys) -> None:
     """The recipe for compressed archives works as it stands."""
     directory = world.directory / "zst"

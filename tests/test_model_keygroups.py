@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agebackup.model.bech32 import ALPHABET, is_valid
@@ -100,6 +100,9 @@ def test_groups_in_the_wrong_order_are_found(key: str, place: int) -> None:
     assert not same or "compare" in verdict.problem
 
 
+@example(
+    "AGE-SECRET-KEY-1T5VF0V5QHGEYJRGLKF7T3LR8L0WUE6R6YSVX8HF7V5PWHKVTSL3Q5RCT6F", 55, "8", False
+)
 @given(KEYS, PLACES, LETTERS, st.booleans())
 def test_one_character_too_many_or_too_few_is_found(
     key: str, place: int, letter: str, missing: bool
@@ -152,6 +155,15 @@ def test_whatever_is_typed_is_judged(text: str) -> None:
     """No text makes it fail, and none that is not a key is called one."""
     verdict = judge_typed(text)
     assert not verdict.secret and (verdict.problem or verdict.groups)
+
+
+@given(KEYS, st.integers(1, GROUPS), st.booleans(), st.booleans())
+def test_rows_of_any_length(key: str, count: int, prefixed: bool, checked: bool) -> None:
+    """However many groups stand in a line, the last row of the key is not taken for its check."""
+    groups = groups_of(key)
+    rows = [" ".join(groups[start : start + count]) for start in range(0, GROUPS, count)]
+    lines = [*([PREFIX] if prefixed else []), *rows, *([check_line(groups)] if checked else [])]
+    assert judge_typed("\n".join(lines)) == Verdict(key)
 
 
 def test_without_the_check_line_it_is_right_or_wrong() -> None:

@@ -1,7 +1,9 @@
 """status gathers what is known before it looks, and nothing that fails keeps it from judging."""
 
+import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -99,3 +101,20 @@ def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
 def test_nothing_to_watch() -> None:
     """Nothing asked is nothing found."""
     assert status([], None, NOW, Progress()) == ()
+
+
+def test_a_recipients_file_that_never_answers(tmp_path: Path) -> None:
+    """Where recipients cannot be read in time, the others are still reminded of."""
+    name = archive(tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "more.txt").write_text("# a friend\nage1friend\n")
+    ledger = open_ledger(tmp_path / "ledger.db")
+    old = ArchiveName("notes", NOW - timedelta(days=100), "00000002")
+    ledger.put(*(ArchiveRecord.of(one, str(tmp_path / "out")) for one in (name, old)))
+    files = tuple(tmp_path / one for one in ("pipe", "more.txt", "absent.txt"))
+    asked = replace(
+        watched(tmp_path / "out"), recipients=("ssh-rsa A a b",), recipients_files=files
+    )
+    (one,) = status([asked], ledger, NOW, Progress())
+    (finding,) = (one for one in one.findings if one.code == "keycheck-due")
+    assert "ssh-rsa A and of age1friend" in finding.fact

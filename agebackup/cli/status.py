@@ -110,7 +110,8 @@ def _watched(
             limit,
             heard,
             success,
-            *((place.profile.recipients, place.profile.recipients_files) if place.profile else ()),
+            recipients=place.profile.recipients if place.profile else (),
+            recipients_files=place.profile.recipients_files if place.profile else (),
         )
 
 

@@ -22,7 +22,7 @@ GROUPS = -(-SYMBOLS // GROUP)
 _ALIKE = str.maketrans("O1IB", "0LL8")
 """Characters that Bech32 does not have, as those that they were probably read for."""
 _LABEL = re.compile(r"\s*check(?:\s*line)?\s*:?", re.IGNORECASE)
-_TYPED_PREFIX = re.compile(r"AGESECRETKEYL?")
+_TYPED_PREFIX = re.compile(r"^AGESECRETKEYL?")
 _NEAR = 3
 """By how many characters a check line may be too long or short, and still be taken for one."""
 
@@ -105,11 +105,11 @@ def _parted(text: str) -> tuple[str, str]:
         if label and len(_plain(line[label.end() :])) <= GROUPS + _NEAR:
             rest = lines[:number] + lines[number + 1 :]
             return "\n".join(rest), _plain(line[label.end() :])
-    if len(lines) > 1 and abs(len(_plain(lines[-1])) - GROUPS) <= _NEAR:
+    bare = _TYPED_PREFIX.sub("", _plain(text), count=1)
+    more = len(bare) - SYMBOLS  # or the last line may be the last row of the key
+    if len(lines) > 1 and more > GROUPS // 2 and abs(len(_plain(lines[-1])) - GROUPS) <= _NEAR:
         return "\n".join(lines[:-1]), _plain(lines[-1])
-    typed = _plain(text)
-    bare = _TYPED_PREFIX.sub("", typed, count=1) if typed.startswith("AGESECRETKEY") else typed
-    if len(bare) == SYMBOLS + GROUPS:
+    if more == GROUPS:
         return bare[:SYMBOLS], bare[SYMBOLS:]
     return text, ""
 
@@ -157,9 +157,8 @@ def _uneven(tokens: list[str], typed: str, check: str) -> tuple[int, ...]:
     shift = SYMBOLS - len(typed)
     padded = "?" * shift + typed if shift > 0 else typed[-shift:]
     behind = _failing(_chunks(padded), check)
-    if not ahead or not behind:
-        return (*ahead[:1], *behind[-1:])
-    first, last = sorted((behind[-1], ahead[0]))
+    # Before the error all groups fit, and after it, counted from the end; others only by chance.
+    first, last = sorted((behind[-1] if behind else 1, ahead[0] if ahead else GROUPS))
     return tuple(range(first, last + 1))
 
 

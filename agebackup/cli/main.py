@@ -30,6 +30,7 @@ COMMANDS = {
     "delete": "Remove archives, file and record.",
     "tag": "Give an archive the tag WORD, in place of the one it has.",
     "untag": "Take an archive's tag away.",
+    "rekey": "Encrypt archives to other keys, under their names, after a key was lost or seen.",
     "keep": "Mark an archive as kept: it is never pruned, and not deleted before `unkeep`.",
     "unkeep": "Take the mark away that `keep` set: the rules of retention decide again.",
     "prune": "Remove the archives of APP, or of every app, that its retention no longer keeps.",

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+from agebackup.model.ageheader import HEADER_LIMIT
 from agebackup.model.expected import expected, without_file
 from agebackup.model.inventory import FolderEntry, Inventory
 from agebackup.model.names import ArchiveName
@@ -56,6 +57,17 @@ class Subject:
         """Whether the file's size is not the row's."""
         known = self.record.size if self.record else None
         return known is not None and known != self.entry.size
+
+    @property
+    def former_size(self) -> bool:
+        """Whether the size, an odd one, may be the archive's before a rekey.
+
+        Only the header can have had another length: the content is the same.
+        """
+        record = self.record
+        if record is None or record.size is None or not record.former:
+            return False
+        return self.odd_size and abs(record.size - self.entry.size) < HEADER_LIMIT
 
 
 @dataclass(frozen=True)

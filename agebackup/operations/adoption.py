@@ -15,7 +15,7 @@ from agebackup.model.inventory import FolderEntry
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
-from agebackup.operations.reading import Reading, check_from_outside
+from agebackup.operations.reading import BEFORE_REKEY, Reading, check_from_outside
 from agebackup.operations.verify import verify_archive
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
@@ -175,6 +175,9 @@ def _hash(adoption: Adoption, progress: Progress) -> bool:
             adoption.complain("unread", "It changed while it was read.", "Try again.")
             return False
         adoption.hashed = True
+        if digest.hexdigest() in adoption.record.former:
+            adoption.complain("rolled-back", BEFORE_REKEY, "Look what brought it back.")
+            return False
         if known and digest.hexdigest() != known:
             adoption.change(bad=True)
             adoption.complain(

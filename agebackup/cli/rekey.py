@@ -122,7 +122,8 @@ class _Rekeying:
 
         path = find()
         record = record_at(path, self._ledger) if self._ledger else None
-        if is_done(path, record, self._order):
+        cut_off = record is not None and record.pending == "rekey"  # only to be told under the lock
+        if not cut_off and is_done(path, record, self._order):
             return self._unchanged(path)
         name = ArchiveName.parse(path.name)
         app = record.app if record else name.app if name else ""

@@ -10,6 +10,7 @@ from agebackup.model.evidence import Evidence, Look, Subject
 from agebackup.model.findings import Finding
 from agebackup.model.inventory import leaving, returned
 from agebackup.model.records import ArchiveRecord
+from agebackup.model.stanzas import asked_for, kinds
 
 RECENT = timedelta(days=30)
 """How long a change of recipients is a warning; after that it is how things are."""
@@ -280,24 +281,6 @@ def _changed(record: ArchiveRecord, old: str, new: str, evidence: Evidence) -> F
         "If you did not change the recipients yourself, compare those of the configuration with "
         "your keys, and try to open it.",
     )
-
-
-def asked_for(stanzas: Sequence[str], *, proved: bool) -> tuple[str, ...]:
-    """Return the kinds that the person asked for: a proof adds one X25519, whose key is forgotten.
-
-    Source: FORMAT.md, and `snapshot.keys.Recipients.with_throwaway`.
-    """
-    kept = sorted(stanzas)
-    if proved and "X25519" in kept:
-        kept.remove("X25519")
-    return tuple(kept)
-
-
-def kinds(stanzas: Sequence[str]) -> str:
-    """Return `stanzas` for a person: each kind, and how often."""
-    counts = {kind: stanzas.count(kind) for kind in dict.fromkeys(stanzas)}
-    texts = [f"{count} x {kind}" if count > 1 else kind for kind, count in counts.items()]
-    return " and ".join(texts) or "nobody"
 
 
 def _contents(evidence: Evidence) -> dict[str, ArchiveRecord]:

@@ -136,7 +136,8 @@ def look_inside(adoption: Adoption, progress: Progress) -> None:
     name: a hole of a terabyte is soon made. Raises `StoppedError` alone.
     """
     depth, entry = adoption.depth, adoption.entry
-    false = adoption.record.sha256 and adoption.record.size not in (None, entry.size)
+    row = adoption.record
+    false = row.sha256 and row.size not in (None, entry.size) and not row.former
     if entry.evicted or not (depth.read or depth.reading):
         return
     if false:

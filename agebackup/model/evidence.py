@@ -139,7 +139,10 @@ class Evidence:
 
     @cached_property
     def restless(self) -> tuple[Subject, ...]:
-        """The files of the same archive before and after that changed, or were exchanged."""
+        """The files of the same archive before and after that changed, or were exchanged.
+
+        Not by a rekey meanwhile, which the ledger knows of: that is the next audit's business.
+        """
         earlier = {one.entry.name: one for one in subjects(self.before)}
         steady = {one.entry.name for one in self.subjects}
         return tuple(
@@ -148,6 +151,7 @@ class Evidence:
             if self.ground.means(one.app)
             and one.entry.name in earlier.keys() - steady
             and _same_row(one, earlier[one.entry.name])
+            and not _rekeyed(one, earlier[one.entry.name])
         )
 
     @cached_property
@@ -193,6 +197,11 @@ def missing(snapshot: Snapshot) -> tuple[ArchiveRecord, ...]:
     """Return the rows that should have a file and have none, not even an evicted one."""
     inventory = snapshot.inventory
     return without_file(snapshot.here, inventory.archives, inventory.others)
+
+
+def _rekeyed(one: Subject, other: Subject) -> bool:
+    rows = [s.record for s in (one, other) if s.record]
+    return len({(row.former, row.pending) for row in rows}) > 1
 
 
 def _same(one: Subject, other: Subject) -> bool:

@@ -68,7 +68,8 @@ def settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress
     path = Path(row.destination, row.file_name)
     try:
         sha256 = sha256_of(path, progress)
-        size, stanzas = _seen(path)
+        known = sha256 in (row.sha256, *row.former[-1:])
+        size, stanzas = _seen(path) if known else (0, ())
     except NotFoundError:
         if not os.path.lexists(path) and path.parent.is_dir():
             ledger.amend(row, pending="")
@@ -77,9 +78,11 @@ def settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress
         raise
     except (AgebackupError, OSError):
         return
-    if sha256 == row.sha256:
+    if not known:
+        ledger.amend(row, pending="")
+    elif sha256 == row.sha256:
         confirm(ledger, row, NewFile(size, sha256, stanzas, row.recipients), now)
-    elif row.former and sha256 == row.former[-1]:
+    else:
         ledger.amend(
             row,
             sha256=sha256,
@@ -89,8 +92,6 @@ def settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress
             recipients=(),
             pending="",
         )
-    else:
-        ledger.amend(row, pending="")
 
 
 def _seen(path: Path) -> tuple[int, tuple[str, ...]]:

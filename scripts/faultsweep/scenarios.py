@@ -1,4 +1,4 @@
-"""What is run and what must hold afterwards: create, restore, prune and delete; rekeys.py has more."""
+"""What is run and what must hold afterwards: create, restore, prune, delete; more in rekeys.py."""
 
 import shutil
 import sqlite3

@@ -247,7 +247,8 @@ def test_an_old_copy_put_back_is_told_as_what_it_is(backups: Backups) -> None:
     assert got.code == 0 and "from before the rekey" in got.err
     assert backups.rekey(path).code == 0
     assert plaintext(path, backups.old) is None and backups.findings() == []
-    assert backups.row(path).former[-1] == sha256sum(backups.world.directory / "copy.age")
+    assert backups.row(path).former[0] == sha256sum(backups.world.directory / "copy.age")
+    assert len(backups.row(path).former) == 2
 
 
 def test_the_old_files_can_be_kept(backups: Backups) -> None:
@@ -465,3 +466,81 @@ def test_no_plaintext_is_written_to_a_disk(backups: Backups, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     lines = [line for line in log.read_text().splitlines() if PLAINTEXT_MARK in line]
     assert lines and all("<pipe:" in line.split(",")[0] for line in lines)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The machine that holds the private key, and the folder that a cloud carries between both."""
+
+    backups: Backups
+    report: Path
+
+    def rekey(self) -> None:
+        """Rekey all archives there, and write the report."""
+        home = self.backups.world.directory / "elsewhere"
+        home.mkdir()
+        env = {**self.backups.world.env, "HOME": str(home), "XDG_STATE_HOME": str(home / "state")}
+        keys = ("-i", self.backups.old.identity, "-r", self.backups.new.recipient, "--yes")
+        done = self.backups.world.run(
+            "--json", "rekey", *self.backups.archives, *keys, env=env, cwd=home
+        )
+        assert done.code == 0, done.err
+        self.report.write_text(done.out)
+
+
+@pytest.fixture
+def elsewhere(backups: Backups) -> Elsewhere:
+    backups.create()
+    return Elsewhere(backups, backups.world.directory / "report.json")
+
+
+def test_the_machine_without_the_key_learns_of_it(elsewhere: Elsewhere) -> None:
+    """The report of the machine that has the key is enough: audit is content again, and a second
+    call finds that all is known."""
+    backups, report = elsewhere.backups, elsewhere.report
+    first, second = backups.archives
+    before = [sha256sum(path) for path in (first, second)]
+    elsewhere.rekey()
+    assert {severity for severity, _ in backups.findings()} == {"error"}
+    assert backups.row(first).bad
+    done = backups.world.run("ledger", "rekeyed", report)
+    assert (done.code, done.out) == (0, "2 of 2 known\n"), done.err
+    row = backups.row(first)
+    assert (row.sha256, row.former) == (sha256sum(first), (before[0],))
+    assert (row.recipients, row.bad) == ((backups.new.recipient,), False)
+    assert backups.findings() == []
+    again = json.loads(backups.world.run("--json", "ledger", "rekeyed", report).out)
+    assert [one["outcome"] for one in again["archives"]] == ["known", "known"]
+
+
+def test_only_what_lies_there_is_learned(elsewhere: Elsewhere) -> None:
+    """An old file that the cloud did not exchange yet, and a strange one, are told (4)."""
+    backups, report = elsewhere.backups, elsewhere.report
+    first, second = backups.archives
+    old = first.read_bytes()
+    elsewhere.rekey()
+    first.write_bytes(old)
+    second.write_bytes(b"something else")
+    rows = [backups.row(path) for path in (first, second)]
+    done = backups.world.run("--json", "ledger", "rekeyed", report)
+    said = json.loads(done.out)
+    assert (done.code, said["status"], said["exit"]) == (4, "failed", 4)
+    assert [one["outcome"] for one in said["archives"]] == ["not-yet", "differs"]
+    assert [backups.row(path) for path in (first, second)] == rows
+    assert backups.world.run("ledger", "rekeyed", report).code == 4
+
+
+def test_what_is_no_report_is_refused(elsewhere: Elsewhere) -> None:
+    """Another file (2), none (2), and one about archives that the ledger does not know (10)."""
+    world, report = elsewhere.backups.world, elsewhere.report
+    assert world.run("ledger", "rekeyed", "absent.json").code == 2
+    for text in ("", "{}", '{"schema": "agebackup/verify/v1", "results": []}', "[" * 100_000):
+        report.write_text(text)
+        done = world.run("ledger", "rekeyed", report)
+        assert done.code == 2 and "no report of a rekey" in done.err, text[:40]
+    result = '{"status": "ok", "archive": "x", "size": 1, "sha256": "%s", "former_sha256": "%s"}'
+    text = '{"schema": "agebackup/rekey/v1", "results": [%s]}'
+    report.write_text(text % (result % ("0" * 64, "short")))
+    assert world.run("ledger", "rekeyed", report).code == 2
+    report.write_text(text % (result % ("0" * 64, "1" * 64)))
+    assert world.run("ledger", "rekeyed", report).code == 10

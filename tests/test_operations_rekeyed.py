@@ -52,7 +52,7 @@ def settled(out: Shelf) -> ArchiveRecord:
 
 
 def test_the_new_file_lies_there(out: Shelf) -> None:
-    """Then the rekey is complete: its hash, size and recipients count, and the old hash is known."""
+    """Then the rekey is complete: hash, size and recipients are its own, the old hash is known."""
     old, new = sealed(), sealed()
     announced = cut_short(out, old, new)
     assert (announced.pending, announced.size, announced.former) == ("rekey", None, (digest(old),))
@@ -84,14 +84,19 @@ def test_neither_lies_there(out: Shelf, content: bytes | None) -> None:
     assert (row.pending, row.sha256, row.former) == ("", digest(new), (digest(old),))
 
 
-def test_an_old_hash_is_known_once(out: Shelf) -> None:
-    """Rekeying the copy from before puts its hash last, and forgets none."""
+def test_no_hash_is_forgotten(out: Shelf) -> None:
+    """Where the copy from before was put back and rekeyed again, and that was cut short, audit
+    goes on to tell it from the file that should be there."""
     old, new, newest = sealed(), sealed(), sealed()
     out.put(NAME, new, former=("0" * 64, digest(old)))
     with open_ledger(out.world.state / "ledger.db") as ledger:
         found = NewFile(len(newest), digest(newest), ("X25519",), ("age1new",))
         row = announce(ledger, out.row(NAME), digest(old), found)
-    assert row.former == ("0" * 64, digest(new), digest(old))
+    assert row.former == ("0" * 64, digest(old), digest(new))
+    (out.path / str(NAME)).write_bytes(old)
+    back = settled(out)
+    assert (back.sha256, back.former) == (digest(new), ("0" * 64, digest(old)))
+    assert (back.size, back.pending) == (None, "")
 
 
 def test_what_cannot_be_read_now_stays_open(out: Shelf, tmp_path: Path) -> None:

@@ -30,13 +30,16 @@ class NewFile:
 def announce(
     ledger: Ledger, record: ArchiveRecord, former_sha256: str, new: NewFile
 ) -> ArchiveRecord:
-    """Write down that `new` is about to take the place of the file with `former_sha256`."""
-    earlier = [one for one in (*record.former, record.sha256) if one and one != former_sha256]
-    former = (*dict.fromkeys(earlier), former_sha256)
+    """Write down that `new` is about to take the place of the file with `former_sha256`.
+
+    The hash that the ledger knew so far is the last of the former ones. The file may have had an
+    earlier one: the copy from before another rekey, which somebody had put back.
+    """
+    former = dict.fromkeys((*record.former, record.sha256 or former_sha256))
     return ledger.amend(
         record,
         sha256=new.sha256,
-        former=former,
+        former=tuple(former),
         size=None,
         stanzas=(),
         recipients=new.recipients,
@@ -68,7 +71,7 @@ def settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress
     path = Path(row.destination, row.file_name)
     try:
         sha256 = sha256_of(path, progress)
-        known = sha256 in (row.sha256, *row.former[-1:])
+        known = sha256 in (row.sha256, *row.former)
         size, stanzas = _seen(path) if known else (0, ())
     except NotFoundError:
         if not os.path.lexists(path) and path.parent.is_dir():
@@ -83,12 +86,14 @@ def settle(ledger: Ledger, row: ArchiveRecord, now: datetime, progress: Progress
     elif sha256 == row.sha256:
         confirm(ledger, row, NewFile(size, sha256, stanzas, row.recipients), now)
     else:
+        *former, last = row.former
+        same = sha256 == last
         ledger.amend(
             row,
-            sha256=sha256,
-            former=row.former[:-1],
-            size=size,
-            stanzas=stanzas,
+            sha256=last,
+            former=tuple(former),
+            size=size if same else None,
+            stanzas=stanzas if same else (),
             recipients=(),
             pending="",
         )

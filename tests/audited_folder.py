@@ -59,9 +59,33 @@ class AuditedFolder:
             del self.files[record.name]
         return record.name
 
+    def rekey(
+        self, name: str, *, more: int = 0, cut_short: bool = False, old: bool = False
+    ) -> None:
+        """Encrypt an archive to other keys, `more` bytes larger; perhaps be killed meanwhile."""
+        row, file = self.rows[name], self.files[name]
+        self._count += 1
+        content = f"{self._count}:".encode() + file.content + b"+" * more
+        stanzas = ("X25519", "ssh-ed25519")
+        sha256 = hashlib.sha256(content).hexdigest()
+        row = replace(row, sha256=sha256, former=(*row.former, row.sha256), size=None, stanzas=())
+        self.rows[name] = replace(row, pending="rekey")
+        if not (cut_short and old):
+            self.files[name] = File(content, self._count, stanzas)
+        if not cut_short:
+            self.settle()
+
     def settle(self) -> None:
         """What the next run does about those announcements."""
         for name, row in list(self.rows.items()):
+            if row.pending == "rekey" and name in self.files:
+                file = self.files[name]
+                sha256 = hashlib.sha256(file.content).hexdigest()
+                former = tuple(one for one in row.former if one != sha256)
+                size, stanzas = len(file.content), tuple(sorted(file.stanzas))
+                self.rows[name] = replace(
+                    row, sha256=sha256, former=former, size=size, stanzas=stanzas, pending=""
+                )
             if row.pending == "publish" and name in self.files:
                 self.rows[name] = replace(row, pending="")
             elif row.pending == "publish":

@@ -97,6 +97,19 @@ def test_a_nightly_backup(world: World, app: SampleApp) -> None:
         assert verified.code == 0, verified.err
 
 
+def test_a_key_that_others_have_seen(world: World, app: SampleApp) -> None:
+    """The README's two commands make a new pair and let all archives be for it alone."""
+    make = "agebackup keygen -o key.txt > key.pub\n" + (
+        f"agebackup create --app notes --db {app.ledger} --to out --mkdir -r key.pub\n"
+    )
+    (code,) = blocks("A key was lost or seen by others", "sh")
+    done = shell(world, make + code, world.directory)
+    assert done.returncode == 0, done.stderr
+    (archive,) = (world.directory / "out").glob("*.age")
+    for key, opened in (("key.txt", 12), ("new-key.txt", 0)):
+        assert world.run("verify", archive, "-i", world.directory / key).code == opened
+
+
 def test_recovery_by_hand(world: World, alone: Path, app: SampleApp) -> None:
     """The person whose laptop died gets everything back with the README's recipe alone."""
     linux = blocks("My laptop died", "sh")[1]
@@ -209,7 +222,7 @@ def test_every_exit_code_is_described() -> None:
 
 SUBCOMMANDS = {
     "config": ("init", "check"),
-    "ledger": ("check", "rebuild", "path"),
+    "ledger": ("check", "rebuild", "path", "rekeyed"),
     "schedule": ("install", "remove", "show", "run-now"),
 }
 

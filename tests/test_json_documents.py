@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Keys, World
+from pyrage import x25519
 from sample_app import SampleApp
 
 import agebackup
@@ -58,6 +59,9 @@ def nightly(world: World, app: SampleApp, keys: Keys) -> World:
     return world
 
 
+NEW_RECIPIENT = str(x25519.Identity.generate().to_public())
+
+
 def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
     """Return a command line for each schema."""
     key = ("-i", str(keys.identity))
@@ -77,6 +81,8 @@ def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
         "untag": ("untag", "notes:latest"),
         "keep": ("keep", "notes:latest"),
         "unkeep": ("unkeep", "notes:latest"),
+        "rekey": ("rekey", "notes", "--all", *key, "-r", NEW_RECIPIENT, "--yes"),
+        "ledger-rekeyed": ("ledger", "rekeyed", "report.json"),
         "prune": ("prune", "notes", "--keep-last", "1", "--yes"),
         "delete": ("delete", "notes:latest", "--yes", "--even-last"),
         "clean": ("clean",),
@@ -102,6 +108,8 @@ def test_what_a_command_prints_is_described(nightly: World, keys: Keys) -> None:
         assert printed["schema"] == f"agebackup/{schema}/v1", done.out
         words = set().union(*(WORDS[name] for name in ("", schema, *BORROWED.get(schema, ()))))
         assert undescribed(printed, words) == set(), schema
+        if schema == "rekey":
+            (nightly.directory / "report.json").write_text(done.out)
 
 
 def test_last_run_json_is_described(nightly: World) -> None:
@@ -149,6 +157,9 @@ def failing(words: tuple[str, ...]) -> str:
         ("config", "--nonsense", "check"),
         ("ledger", "check"),
         ("ledger", "rebuild"),
+        ("ledger", "rekeyed", "absent.json"),
+        ("rekey",),
+        ("rekey", "absent.age", "-i", "absent.txt", "-r", "age1"),
         ("--nonsense", "schedule", "show"),
     ],
 )

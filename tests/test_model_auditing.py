@@ -32,6 +32,9 @@ STEPS = st.lists(
                 "evict",
                 "publish half",
                 "publish unseen",
+                "rekey",
+                "rekey half",
+                "rekey not",
                 "settle",
             ]
         ),
@@ -73,6 +76,10 @@ def _step(folder: AuditedFolder, step: str, number: int) -> None:
         case "publish half" | "publish unseen":
             folder.settle()
             folder.publish_half(arrives=step == "publish half")
+        case "rekey" if chosen:
+            folder.rekey(chosen, more=number)
+        case "rekey half" | "rekey not" if chosen:
+            folder.rekey(chosen, more=number, cut_short=True, old=step == "rekey not")
         case "settle":
             folder.settle()
 
@@ -183,7 +190,29 @@ def _older_under_free_name(folder: AuditedFolder, names: list[str]) -> None:
     folder.files["free.age"] = old
 
 
+def _rekey_undone(folder: AuditedFolder, names: list[str]) -> None:
+    old = folder.files[names[1]]
+    folder.rekey(names[1])
+    folder.files[names[1]] = replace(old, content=old.content, inode=88)
+
+
+def _rekeyed_for_another(folder: AuditedFolder, names: list[str]) -> None:
+    old = folder.files[names[1]]
+    folder.rekey(names[1])
+    folder.files[names[2]] = replace(old, inode=88)
+
+
+def _rekeyed_conflict(folder: AuditedFolder, names: list[str]) -> None:
+    old = folder.files[names[1]]
+    folder.rekey(names[1])
+    folder.plant(names[1].replace(".tar", " (1).tar"), old.content)
+
+
 ATTACKS: dict[str, tuple[Callable[[AuditedFolder, list[str]], None], str, bool]] = {
+    "the copy from before a rekey": (_rekey_undone, "rolled-back", True),
+    "the same, only headers read": (_rekey_undone, "size-differs", False),
+    "another's copy from before its rekey": (_rekeyed_for_another, "holds-another", True),
+    "a conflict copy from before a rekey": (_rekeyed_conflict, "conflict-old-key", True),
     "a file deleted": (_remove, "archive-gone", False),
     "the newest deleted": (_roll_back, "rolled-back", False),
     "two exchanged": (_swap, "swapped", True),

@@ -62,13 +62,13 @@ def recorded(path: Path, console: Console) -> "ArchiveRecord | None":
         return None
     try:
         with ledger:
-            return _recorded(path, ledger)
+            return record_at(path, ledger)
     except LedgerError as error:
         console.output.warn(f"The ledger cannot be asked: {error.message}")
         return None
 
 
-def _recorded(path: Path, ledger: "Ledger") -> "ArchiveRecord | None":
+def record_at(path: Path, ledger: "Ledger") -> "ArchiveRecord | None":
     """Return the record of the file at `path`, perhaps of one that was deleted and is back."""
     rows = ledger.archives(destination=os.path.realpath(path.parent), deleted=True)
     here = [row for row in rows if row.file_name == path.name]

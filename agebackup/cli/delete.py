@@ -9,6 +9,7 @@ import click
 from agebackup.cli.asking import require_yes
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.locking import lock_apps
 from agebackup.cli.scope import now, required_ledger
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import AgebackupError, printable
@@ -52,7 +53,7 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
         names = [held.name for _, group in groups for held in group]
         what = names[0] if len(names) == 1 else f"these {len(names):,} archives"
         require_yes(f"Delete {what}?", out, otherwise="Nothing was deleted.")
-        _lock((name.app for name in names), locks, out)
+        lock_apps((name.app for name in names), locks, out)
         require()
         deleted = _deleted(groups, ledger, out)
     out.output.result_of_work("\n".join(deleted), deleted=deleted)
@@ -94,13 +95,3 @@ def _grouped(paths: "Iterable[Path]", ledger: "Ledger") -> "list[tuple[Folder, t
         found = tuple(find_archive(name, folder, ledger, now()) for name in wanted)
         groups.append((folder, found))
     return groups
-
-
-def _lock(apps: "Iterable[str]", locks: ExitStack, out: Console) -> None:
-    """Let no run of `apps` be at work until `locks` are left."""
-    from agebackup.cli import directories
-    from agebackup.system.lock import exclusive
-
-    for app in sorted(set(apps)):
-        file, what = directories.lock_file(app), f"another run of {app}"
-        locks.enter_context(exclusive(file, wait_seconds=0, what=what, progress=out.progress))

@@ -8,6 +8,7 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
+from agebackup.cli.rekeyed import rekeyed_command
 from agebackup.cli.settings import IDENTITY_VARIABLE, Group, current, global_options
 from agebackup.errors import UsageError, VerificationError, counted, printable, worst
 
@@ -25,6 +26,9 @@ def command() -> None:
     The ledger records every run and every archive's name, size, hash and number. Archives do not
     depend on it; lists, pruning and audit do.
     """
+
+
+command.add_command(rekeyed_command)
 
 
 @command.command("path")

@@ -31,7 +31,9 @@ class Looking:
 
     def told(self, reading: "Reading") -> "Reading":
         """Return `reading`, which then accepts only the content that the ledger knows."""
-        return replace(reading, sha256=self.record.sha256 if self.record else "")
+        if self.record is None:
+            return replace(reading, sha256="", former=())
+        return replace(reading, sha256=self.record.sha256, former=self.record.former)
 
 
 @contextmanager

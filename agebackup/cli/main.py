@@ -35,6 +35,7 @@ COMMANDS = {
     "untag": "Take an archive's tag away.",
     "keep": "Mark an archive as kept: it is never pruned, and not deleted before `unkeep`.",
     "unkeep": "Take the mark away that `keep` set: the rules of retention decide again.",
+    "rekey": "Encrypt archives to other keys, under their names, after a key was lost or seen.",
     "prune": "Remove the archives of APP, or of every app, that its retention no longer keeps.",
     "clean": "Clean up after runs that died, and list what ledger and folder disagree about.",
     "status": "Say of each app whether its backups are fresh: a line per app, and what is wrong.",

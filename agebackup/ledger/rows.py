@@ -39,8 +39,9 @@ _STRUCTURES: Mapping[str, Any] = {
     "stanzas": tuple[str, ...],
     "figures": Figures | None,
     "former": tuple[str, ...],
+    "recipients": tuple[str, ...],
 }
-LATER = {"former": "'[]'"}
+LATER = {"former": "'[]'", "recipients": "'[]'"}
 """Columns that an older ledger lacks, with the SQL of what they would hold."""
 _ESCAPED = "\0"
 _COLUMNS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}

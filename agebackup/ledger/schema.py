@@ -76,6 +76,7 @@ STEPS: tuple[Step, ...] = (
     ),
     (
         "ALTER TABLE archives ADD COLUMN former TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE archives ADD COLUMN recipients TEXT NOT NULL DEFAULT '[]'",
         """
         CREATE TABLE keychecks (
             recipient TEXT PRIMARY KEY,

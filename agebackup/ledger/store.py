@@ -136,8 +136,8 @@ class Ledger(LedgerFile):
             return tuple((restored(one), restored(other)) for one, other in found)
 
     def announced(self, app: str, destination: str) -> tuple[ArchiveRecord, ...]:
-        """Return the archives of `app` that may or may not have been published there."""
-        rest = "app = ? AND destination = ? AND pending = 'publish'"
+        """Return the archives of `app` there that may not have got their name or new keys."""
+        rest = "app = ? AND destination = ? AND pending IN ('publish', 'rekey')"
         values = stored("app", app), stored("destination", destination)
         return self._select(ArchiveRecord, rest, values)
 

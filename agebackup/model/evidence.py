@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
+from agebackup.model.ageheader import HEADER_LIMIT
 from agebackup.model.expected import expected, without_file
 from agebackup.model.inventory import FolderEntry, Inventory
 from agebackup.model.names import ArchiveName
@@ -56,6 +57,17 @@ class Subject:
         """Whether the file's size is not the row's."""
         known = self.record.size if self.record else None
         return known is not None and known != self.entry.size
+
+    @property
+    def former_size(self) -> bool:
+        """Whether the size, an odd one, may be the archive's before a rekey.
+
+        Only the header can have had another length: the content is the same.
+        """
+        record = self.record
+        if record is None or record.size is None or not record.former:
+            return False
+        return self.odd_size and abs(record.size - self.entry.size) < HEADER_LIMIT
 
 
 @dataclass(frozen=True)
@@ -127,7 +139,10 @@ class Evidence:
 
     @cached_property
     def restless(self) -> tuple[Subject, ...]:
-        """The files of the same archive before and after that changed, or were exchanged."""
+        """The files of the same archive before and after that changed, or were exchanged.
+
+        Not by a rekey meanwhile, which the ledger knows of: that is the next audit's business.
+        """
         earlier = {one.entry.name: one for one in subjects(self.before)}
         steady = {one.entry.name for one in self.subjects}
         return tuple(
@@ -136,6 +151,7 @@ class Evidence:
             if self.ground.means(one.app)
             and one.entry.name in earlier.keys() - steady
             and _same_row(one, earlier[one.entry.name])
+            and not _rekeyed(one, earlier[one.entry.name])
         )
 
     @cached_property
@@ -181,6 +197,11 @@ def missing(snapshot: Snapshot) -> tuple[ArchiveRecord, ...]:
     """Return the rows that should have a file and have none, not even an evicted one."""
     inventory = snapshot.inventory
     return without_file(snapshot.here, inventory.archives, inventory.others)
+
+
+def _rekeyed(one: Subject, other: Subject) -> bool:
+    rows = [s.record for s in (one, other) if s.record]
+    return len({(row.former, row.pending) for row in rows}) > 1
 
 
 def _same(one: Subject, other: Subject) -> bool:

@@ -9,7 +9,7 @@ from agebackup.model.names import ArchiveName
 
 Kind = Literal["auto", "manual"]
 RunOutcome = Literal["running", "ok", "incomplete", "failed", "stopped"]
-Pending = Literal["", "publish", "delete"]
+Pending = Literal["", "publish", "delete", "rekey"]
 Check = Literal["", "proof", "quick", "verify", "restore"]
 """How an archive was last looked at: its own proof, `verify --quick`, `verify`, a restore."""
 
@@ -67,11 +67,14 @@ class ArchiveRecord:
 
     `file_name` is what it is called there: `name`, unless the person named the file freely.
     `pending` is "publish" from shortly before it gets its name until that is known to have
-    happened, and "delete" from the decision until the file is known to be gone. `sha256` is the
-    ciphertext's, lower-case hex. `sequence` counts the archives of an app within the ledger's
-    `series`; `previous` names the one before. `proved`: decrypted before it was published. `bad`: a
-    check found it damaged. `foreign`: adopted from a folder, and perhaps made by another machine.
-    `former` are the hashes that the file had before it was encrypted to other keys, oldest first.
+    happened, "delete" from the decision until the file is known to be gone, and "rekey" while the
+    file may have the last of the `former` hashes, or `sha256` already; its size is then not known.
+    `sha256` is the ciphertext's, lower-case hex; `former` are those that the file had before it was
+    encrypted to other keys, oldest first. `sequence` counts the archives of an app within the
+    ledger's `series`; `previous` names the one before. `proved`: decrypted before it was published.
+    `bad`: a check found it damaged. `foreign`: adopted from a folder, and perhaps made by another
+    machine.
+    `recipients` are the public keys it was encrypted to, the proof's left out; () where unknown.
     `hashed` is when the file was last read whole and found to have this `sha256`. `stanzas` are the
     recipients' types in its header, sorted. `deleted` is when that was decided.
     """
@@ -104,6 +107,7 @@ class ArchiveRecord:
     stanzas: tuple[str, ...] = ()
     figures: Figures | None = None
     former: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: ArchiveName, destination: str, file_name: str = "") -> "ArchiveRecord":

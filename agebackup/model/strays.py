@@ -66,6 +66,15 @@ def _conflict(other: Other, original: ArchiveRecord | None, evidence: Evidence) 
         return Finding("note", "conflict-unread", name, fact, "Download it, then audit again.")
     wanted = original.sha256 if original else ""
     seen = evidence.looks.get(other.resembles, Look()).sha256
+    if original is not None and look.sha256 in original.former:
+        return Finding(
+            "warning",
+            "conflict-old-key",
+            name,
+            f"It is a conflict copy of {other.resembles} from before the rekey: the old key opens "
+            "it.",
+            "Remove it, unless you keep it for its old key.",
+        )
     odd = original is not None and original.size not in (None, other.entry.size)
     if odd or (look.sha256 and (wanted or seen) and look.sha256 != (wanted or seen)):
         return Finding(

@@ -10,6 +10,7 @@ from agebackup.model.evidence import Evidence, Look, Subject
 from agebackup.model.findings import Finding
 from agebackup.model.inventory import leaving, returned
 from agebackup.model.records import ArchiveRecord
+from agebackup.model.stanzas import asked_for, kinds
 
 RECENT = timedelta(days=30)
 """How long a change of recipients is a warning; after that it is how things are."""
@@ -41,8 +42,20 @@ class Case:
 
     @property
     def false(self) -> bool:
-        """Whether size or hash are proof that this is not what the ledger knows."""
+        """Whether size or hash are proof that this is not what the ledger knows, nor ever knew."""
+        if self.former or self.perhaps_former:
+            return False
         return self.subject.odd_size or self._hashes(equal=False)
+
+    @property
+    def former(self) -> bool:
+        """Whether this is the archive as it was before a rekey, by its hash."""
+        return self.record is not None and self.look.sha256 in self.record.former
+
+    @property
+    def perhaps_former(self) -> bool:
+        """Whether it may be so by its size, and was not read."""
+        return self.subject.former_size and not self.look.sha256
 
     @property
     def genuine(self) -> bool:
@@ -66,6 +79,7 @@ def of_files(evidence: Evidence, judged: Sequence[Case]) -> Iterator[Finding]:
     for case in judged:
         finding = (
             _trouble(case)
+            or _former(case)
             or _false_content(case, contents, present)
             or _twin(case, twins, evidence)
             or _damage(case)
@@ -106,6 +120,31 @@ def of_restless(evidence: Evidence) -> Iterator[Finding]:
             yield _changing(subject.entry.name)
 
 
+def _former(case: Case) -> Finding | None:
+    """Return what it means that the file is not the one that a rekey made."""
+    record = case.record
+    if record is None or not (case.former or case.perhaps_former):
+        return None
+    if record.pending == "rekey":
+        fact = "Its rekey was cut short; the file from before it lies there."
+        return Finding("note", "rekey-unfinished", case.file, fact, "The next run finds out.")
+    if not case.former:
+        fact = (
+            f"It has {case.subject.entry.size:,} bytes; the rekeyed one has {record.size:,}. It "
+            "may be the copy from before the rekey; it was not read."
+        )
+        return Finding("error", "size-differs", case.file, fact, "agebackup audit --full reads it.")
+    return Finding(
+        "error",
+        "rolled-back",
+        case.file,
+        "It is the copy from before the rekey: its content is the right one, but the old key opens "
+        "it.",
+        "Look what brought it back, perhaps a cloud client or an old copy of the folder, then "
+        "encrypt it to the new keys again: agebackup rekey.",
+    )
+
+
 def _false_content(
     case: Case, contents: Mapping[str, ArchiveRecord], present: Mapping[str, Case]
 ) -> Finding | None:
@@ -119,7 +158,7 @@ def _false_content(
         fact = f"It holds {origin.name}, an older archive than the {record.name} written last."
         return Finding("error", "rolled-back", case.file, fact, _WHO)
     other = present.get(origin.file_name)
-    if other is not None and other.look.sha256 == record.sha256:
+    if other is not None and other.look.sha256 in (record.sha256, *record.former):
         fact = f"Its content and that of {other.file} were exchanged."
         remedy = f"Exchange the two names again. {_WHO}"
         return Finding("error", "swapped", case.file, fact, remedy)
@@ -211,7 +250,8 @@ def recipients_changed(evidence: Evidence, judged: Sequence[Case]) -> Iterator[F
     rows: dict[str, list[ArchiveRecord]] = defaultdict(list)
     for record in evidence.after.here:
         known = seen.get(record.name) or record.stanzas
-        if known and not record.foreign and evidence.ground.means(record.app):
+        told = record.foreign or record.former  # a rekey changes recipients, and says so
+        if known and not told and evidence.ground.means(record.app):
             rows[record.app].append(record)
     for group in rows.values():
         ordered = sorted(group, key=lambda one: (one.time, one.sequence or 0))
@@ -243,27 +283,11 @@ def _changed(record: ArchiveRecord, old: str, new: str, evidence: Evidence) -> F
     )
 
 
-def asked_for(stanzas: Sequence[str], *, proved: bool) -> tuple[str, ...]:
-    """Return the kinds that the person asked for: a proof adds one X25519, whose key is forgotten.
-
-    Source: FORMAT.md, and `snapshot.keys.Recipients.with_throwaway`.
-    """
-    kept = sorted(stanzas)
-    if proved and "X25519" in kept:
-        kept.remove("X25519")
-    return tuple(kept)
-
-
-def kinds(stanzas: Sequence[str]) -> str:
-    """Return `stanzas` for a person: each kind, and how often."""
-    counts = {kind: stanzas.count(kind) for kind in dict.fromkeys(stanzas)}
-    texts = [f"{count} x {kind}" if count > 1 else kind for kind, count in counts.items()]
-    return " and ".join(texts) or "nobody"
-
-
 def _contents(evidence: Evidence) -> dict[str, ArchiveRecord]:
-    """Return which archive a hash is the content of."""
-    return {one.sha256: one for one in evidence.after.records if one.sha256}
+    """Return which archive a hash is, or was before a rekey, the content of."""
+    rows = evidence.after.records
+    former = {sha256: one for one in rows for sha256 in one.former}
+    return former | {one.sha256: one for one in rows if one.sha256}
 
 
 def _twins(judged: Sequence[Case]) -> Mapping[str, Sequence[Case]]:

@@ -15,7 +15,7 @@ from agebackup.model.inventory import FolderEntry
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
-from agebackup.operations.reading import Reading, check_from_outside
+from agebackup.operations.reading import BEFORE_REKEY, Reading, check_from_outside
 from agebackup.operations.verify import verify_archive
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
@@ -136,7 +136,8 @@ def look_inside(adoption: Adoption, progress: Progress) -> None:
     name: a hole of a terabyte is soon made. Raises `StoppedError` alone.
     """
     depth, entry = adoption.depth, adoption.entry
-    false = adoption.record.sha256 and adoption.record.size not in (None, entry.size)
+    row = adoption.record
+    false = row.sha256 and row.size not in (None, entry.size) and not row.former
     if entry.evicted or not (depth.read or depth.reading):
         return
     if false:
@@ -175,6 +176,9 @@ def _hash(adoption: Adoption, progress: Progress) -> bool:
             adoption.complain("unread", "It changed while it was read.", "Try again.")
             return False
         adoption.hashed = True
+        if digest.hexdigest() in adoption.record.former:
+            adoption.complain("rolled-back", BEFORE_REKEY, "Look what brought it back.")
+            return False
         if known and digest.hexdigest() != known:
             adoption.change(bad=True)
             adoption.complain(

@@ -4,7 +4,6 @@ An archive is announced before it gets its name and confirmed afterwards, so tha
 killed in between leaves a row that the next run can settle by looking at the folder.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -19,11 +18,11 @@ from agebackup.ledger import Ledger, LedgerError
 from agebackup.ledger.failures import NO_NUMBER, NO_ROW
 from agebackup.model.devices import differs, telling
 from agebackup.model.records import ArchiveRecord, DestinationRecord, Sequel
+from agebackup.operations import rekeyed
 from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
-from agebackup.operations.reading import open_archive
+from agebackup.operations.reading import sha256_of
 from agebackup.system.progress import Progress
-from agebackup.system.streams import pieces
 
 T = TypeVar("T")
 
@@ -70,7 +69,10 @@ class Bookkeeping:
 
         def work(ledger: Ledger) -> None:
             for row in ledger.announced(app, folder.key):
-                _settle(ledger, row, now, progress or Progress())
+                if row.pending == "rekey":
+                    rekeyed.settle(ledger, row, now, progress or Progress())
+                else:
+                    _settle(ledger, row, now, progress or Progress())
 
         self._try(_UNSETTLED, work)
 
@@ -203,14 +205,6 @@ def _is_there(row: ArchiveRecord, progress: Progress) -> bool | None:
     if row.file_name == row.name:
         return True
     try:
-        return _sha256(path, progress) == row.sha256
+        return sha256_of(path, progress) == row.sha256
     except (NotFoundError, FailedError, VerificationError, OSError):
         return None
-
-
-def _sha256(path: Path, progress: Progress) -> str:
-    digest = hashlib.sha256()
-    with open_archive(path) as descriptor:
-        for piece in pieces(descriptor, os.fstat(descriptor).st_size, progress):
-            digest.update(piece)
-    return digest.hexdigest()

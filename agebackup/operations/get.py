@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agebackup.errors import FailedError, RefusedError, VerificationError, printable
 from agebackup.model.records import ArchiveRecord
-from agebackup.operations.reading import check_from_outside, open_archive
+from agebackup.operations.reading import BEFORE_REKEY, check_from_outside, open_archive
 from agebackup.system.claims import Claims
 from agebackup.system.durable import publication
 from agebackup.system.progress import Progress
@@ -44,7 +44,7 @@ def get(
         whole = os.fstat(source).st_size
         if record is None or not record.sha256:
             check_from_outside(archive, source)
-        elif record.size not in (None, whole):
+        elif record.size not in (None, whole) and not record.former:
             raise _other(archive, f"it has {whole:,} bytes, not {record.size:,}")
         progress.phase("copying", whole)
         for piece in _content(source, whole, archive, progress):
@@ -53,6 +53,8 @@ def get(
             size += len(piece)
         if record is None or not record.sha256:
             check_from_outside(archive, draft.descriptor)
+        elif digest.hexdigest() in record.former:
+            progress.warn(f"{printable(str(archive))}: {BEFORE_REKEY}")
         elif digest.hexdigest() != record.sha256:
             raise _other(archive, "its hash differs")
     return Got(output, size, digest.hexdigest(), compared=bool(record and record.sha256))

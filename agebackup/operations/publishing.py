@@ -154,4 +154,5 @@ def record_of(attempt: Attempt, manifest: Manifest, draft: Draft, sha256: str) -
         checked=now if proved else None,
         hashed=now if proved else None,
         stanzas=tuple(sorted(header.recipients)),
+        recipients=order.recipients.texts,
     )

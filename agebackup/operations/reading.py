@@ -1,5 +1,6 @@
 """Read an archive or an extracted bag with every check, trusting nothing in it."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,19 +19,27 @@ from agebackup.snapshot.keys import Identities
 from agebackup.snapshot.sealed import opening, quick_check
 from agebackup.system.eviction import is_evicted
 from agebackup.system.progress import Progress
+from agebackup.system.streams import pieces
+
+BEFORE_REKEY = (
+    "It is the copy from before the rekey: the old key opens it. agebackup rekey does its work "
+    "again."
+)
 
 
 @dataclass(frozen=True)
 class Reading:
     """How archives are read: with which identities, within which limits.
 
-    `sha256` is what the file's hash must be, "" where the ledger knows none.
+    `sha256` is what the file's hash must be, "" where the ledger knows none; `former` are those
+    that it had before a rekey.
     """
 
     identities: Identities
     limits: Limits
     progress: Progress
     sha256: str = ""
+    former: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -70,7 +79,8 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
     """Decrypt and read the whole archive at `path`, feeding `receiver`; return its contents.
 
     Raises as `opening` and `read_bag` do, and `VerificationError` where the file is not the one
-    with `reading.sha256`. The contents' differences are not yet judged.
+    with `reading.sha256`. One from before a rekey is the same archive, with a warning. The
+    contents' differences are not yet judged.
     """
     limits, progress = reading.limits, reading.progress
     with open_archive(path) as descriptor, naming(path):
@@ -83,9 +93,21 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
             hashing=bool(reading.sha256),
         ) as opened:
             contents = read_bag(opened.plaintext, receiver, limits=limits, progress=progress)
-        if reading.sha256 and opened.decrypted and opened.decrypted.sha256 != reading.sha256:
+        found = opened.decrypted.sha256 if opened.decrypted else ""
+        if found in reading.former:
+            progress.warn(f"{printable(str(path))}: {BEFORE_REKEY}")
+        elif reading.sha256 and found != reading.sha256:
             raise _exchanged(contents.manifest)
         return contents
+
+
+def sha256_of(path: Path, progress: Progress) -> str:
+    """Return the hash of the archive's file. Raises as `open_archive`, and OSError."""
+    digest = hashlib.sha256()
+    with open_archive(path) as descriptor:
+        for piece in pieces(descriptor, os.fstat(descriptor).st_size, progress):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _exchanged(manifest: Manifest) -> VerificationError:

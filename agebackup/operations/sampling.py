@@ -178,7 +178,7 @@ def _header(entry: FolderEntry, descriptor: int) -> Look:
 
 def _is_telling(subject: Subject, sizes: Collection[int | None]) -> bool:
     """Return whether the file's hash could say anything."""
-    own = subject.record is not None and not subject.odd_size
+    own = subject.record is not None and (not subject.odd_size or subject.former_size)
     return own or subject.entry.size in sizes
 
 

@@ -7,6 +7,8 @@ ever after; it is raised once pyrage has returned, however it returned.
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
 
 import pyrage  # type: ignore[import-untyped]
 
@@ -15,9 +17,12 @@ from agebackup.model.limits import Limits
 from agebackup.snapshot.compression import MAGIC, Expander, compressed
 from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.system.background import sink_for, source_for
-from agebackup.system.streams import DescriptorSink, DescriptorSource
+from agebackup.system.streams import DescriptorSink, DescriptorSource, Digest
 
 _ANOTHER = "Take another copy of the file, or an older archive."
+
+Hashing = bool | Literal["plaintext"]
+"""Whether the age file's hash is taken in passing; "plaintext": that of what age gives as well."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,14 @@ class Encrypted:
 class Decrypted:
     """What was decrypted: bytes of the age file, bytes that age gave, bytes of the stream.
 
-    `sha256` is the age file's.
+    `sha256` is the age file's, `plaintext_sha256` that of what age gave, compressed or not.
     """
 
     sealed_bytes: int
     plaintext_bytes: int
     stream_bytes: int
     sha256: str = ""
+    plaintext_sha256: str = ""
 
 
 def encrypt(
@@ -87,20 +93,22 @@ def decrypt(
     sink: int,
     identities: Identities,
     *,
-    limits: Limits,
-    hashing: bool = False,
+    limits: Limits | None,
+    hashing: Hashing = False,
 ) -> Decrypted:
     """Decrypt the age file at the descriptor `source` into the descriptor `sink`.
 
-    A compressed stream is recognised and expanded within `limits`; the hash of all that was read is
-    taken if `hashing`. What comes out may be acted on only once this has returned: age finds damage
-    further on after it gave what lies before. Raises `NoIdentityError` where no identity opens the
-    header, `VerificationError` for damage, `FailedError` where `source` cannot be read, the OSError
-    of `sink` as it is. The header's length must have been bounded before (model/ageheader.py).
+    A compressed stream is recognised and expanded within `limits`, and left as it is where these
+    are None; `hashing` says which hashes are taken of all that was read. What comes out may be
+    acted on only once this has returned: age finds damage further on after it gave what lies
+    before. Raises `NoIdentityError` where no identity opens the header, `VerificationError` for
+    damage, `FailedError` where `source` cannot be read, the OSError of `sink` as it is. The
+    header's length must have been bounded before (model/ageheader.py).
     """
     digest = hashlib.sha256() if hashing else None
+    inner = hashlib.sha256() if hashing == "plaintext" else None
     given, taken = source_for(source, digest=digest), sink_for(sink)
-    writer = _Expanding(taken, limits)
+    writer = _Expanding(taken, limits, inner)
     failure: BaseException | None = None
     try:
         pyrage.decrypt_io(given, writer, list(identities.keys))
@@ -116,7 +124,27 @@ def decrypt(
     if digest is None:
         return Decrypted(given.count, writer.count, taken.count)
     _read_to_end(given)
-    return Decrypted(given.count, writer.count, taken.count, digest.hexdigest())
+    plaintext_sha256 = inner.hexdigest() if inner else ""
+    counts = given.count, writer.count, taken.count
+    return Decrypted(*counts, digest.hexdigest(), plaintext_sha256)
+
+
+def opens(header: bytes, identities: Identities) -> bool:
+    """Return whether one of `identities` opens the age file that begins with `header`.
+
+    `header` ends with the 16 bytes of the nonce, so that nothing of the content is ever decrypted.
+    Raises `VerificationError` where the header is damaged.
+    """
+    try:
+        pyrage.decrypt_io(BytesIO(header), BytesIO(), list(identities.keys))
+    except BaseException as error:  # a panic of pyrage derives from BaseException
+        if isinstance(error, OSError):  # the content is missing: it had found the key
+            return True
+        found = _undecrypted(error)
+        if isinstance(found, NoIdentityError):
+            return False
+        raise found from None
+    return True
 
 
 class _Compressing:
@@ -144,12 +172,18 @@ class _Compressing:
 
 
 class _Expanding:
-    """Takes what pyrage decrypted and gives it to `taken`, expanded where it is compressed."""
+    """Takes what pyrage decrypted and gives it to `taken`, expanded where it is compressed.
 
-    def __init__(self, taken: DescriptorSink, limits: Limits) -> None:
+    Without `limits` nothing is expanded. `digest` sees what pyrage gave.
+    """
+
+    def __init__(
+        self, taken: DescriptorSink, limits: Limits | None, digest: Digest | None = None
+    ) -> None:
         self._taken = taken
         self._limits = limits
-        self._head: bytearray | None = bytearray()
+        self._digest = digest
+        self._head: bytearray | None = None if limits is None else bytearray()
         self._expander: Expander | None = None
         self.count = 0
         self.error: BaseException | None = None
@@ -162,6 +196,8 @@ class _Expanding:
         except BaseException as error:
             self.error = error
             raise
+        if self._digest is not None:
+            self._digest.update(memoryview(data))
         self.count += len(data)
         return len(data)
 
@@ -181,7 +217,7 @@ class _Expanding:
             if len(self._head) < len(MAGIC):
                 return
             data, self._head = bytes(self._head), None
-            if data.startswith(MAGIC):
+            if self._limits is not None and data.startswith(MAGIC):
                 self._expander = Expander(self._taken.write, self._limits)
         (self._expander or self._taken).write(data)
 

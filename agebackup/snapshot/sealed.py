@@ -19,7 +19,7 @@ from agebackup.model.ageheader import (
     sealed_size,
 )
 from agebackup.model.limits import Limits
-from agebackup.snapshot.encryption import Decrypted, Encrypted, decrypt, encrypt
+from agebackup.snapshot.encryption import Decrypted, Encrypted, Hashing, decrypt, encrypt
 from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.system.process import TICK, Worker
 from agebackup.system.progress import Progress
@@ -68,7 +68,7 @@ def sealing(
     """
     reading, writing = open_pipe()
     with open(writing, "wb", buffering=0) as pipe:
-        worker = _start(
+        worker = start(
             lambda: asdict(encrypt(reading, descriptor, recipients, level=level, hashing=hashing)),
             reading,
             descriptor,
@@ -79,11 +79,11 @@ def sealing(
                 yield seal
             except BrokenPipeError:
                 pipe.close()
-                _encrypted(worker, progress)
+                encryption_of(worker, progress)
                 raise
             pipe.close()
-            seal.encrypted = _encrypted(worker, progress)
-    _require_exact_size(descriptor, seal.encrypted)
+            seal.encrypted = encryption_of(worker, progress)
+    require_exact_size(descriptor, seal.encrypted)
 
 
 @contextmanager
@@ -93,11 +93,12 @@ def opening(
     *,
     limits: Limits,
     progress: Progress,
-    hashing: bool = False,
+    hashing: Hashing = False,
 ) -> Iterator[Opened]:
     """Yield where the decrypted content of the file `descriptor` is read from.
 
-    The file's hash is taken in passing if `hashing`: that of all its bytes as the disk gave them.
+    `hashing` says what is hashed in passing: all of the file's bytes as the disk gave them, and
+    with "plaintext" what age made of them as well.
     Nothing read may be acted on before this has ended without an exception: then the whole file
     was decrypted, every byte of it authentic, and the body had read all of it. Raises as
     `quick_check` and `decrypt` do; damage outranks the body's complaint that the stream ended
@@ -107,7 +108,7 @@ def opening(
     os.lseek(descriptor, 0, os.SEEK_SET)
     reading, writing = open_pipe()
     with open(reading, "rb", buffering=0) as pipe:
-        worker = _start(
+        worker = start(
             lambda: asdict(
                 decrypt(descriptor, writing, identities, limits=limits, hashing=hashing)
             ),
@@ -160,7 +161,7 @@ def _header(descriptor: int) -> Header:
     return parse(prefix)
 
 
-def _start(function: Callable[[], dict[str, object]], far_end: int, file: int) -> Worker:
+def start(function: Callable[[], dict[str, object]], far_end: int, file: int) -> Worker:
     """Start the worker with its end of the pipe, which from then on is its alone."""
     try:
         return Worker.start(function, keep=(far_end, file))
@@ -168,7 +169,8 @@ def _start(function: Callable[[], dict[str, object]], far_end: int, file: int) -
         os.close(far_end)
 
 
-def _encrypted(worker: Worker, progress: Progress) -> Encrypted:
+def encryption_of(worker: Worker, progress: Progress) -> Encrypted:
+    """Return what the encrypting `worker` did, at its end; a full disk is a `DraftWriteError`."""
     try:
         result = worker.result(progress)
     except OSError as error:
@@ -176,7 +178,8 @@ def _encrypted(worker: Worker, progress: Progress) -> Encrypted:
     return Encrypted(**result)  # type: ignore[arg-type]  # as asdict made it
 
 
-def _require_exact_size(descriptor: int, encrypted: Encrypted) -> None:
+def require_exact_size(descriptor: int, encrypted: Encrypted) -> None:
+    """Raise `FailedError` unless the file has the size that its header and content make."""
     try:
         size = os.fstat(descriptor).st_size
         expected = sealed_size(_header(descriptor).length, encrypted.plaintext_bytes)

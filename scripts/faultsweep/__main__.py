@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from faultsweep.points import FAULTS
+from faultsweep.rekeys import REKEYS
 from faultsweep.scenarios import SCENARIOS
 from faultsweep.sweep import (
     Baseline,
@@ -29,6 +30,8 @@ from faultsweep.sweep import (
     take_baseline,
     usable_cores,
 )
+
+ALL = (*SCENARIOS, *REKEYS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/sweep", description=__doc__)
-    names = [scenario.name for scenario in SCENARIOS]
+    names = [scenario.name for scenario in ALL]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one")
     parser.add_argument("--fault", action="append", choices=list(FAULTS), help="only this one")
     parser.add_argument("--sample", type=int, metavar="N", help="N trials in all, always the same")
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _sweep(options: argparse.Namespace, directory: Path) -> int:
     begun = time.monotonic()
     template = make_template(directory)
-    wanted = [s for s in SCENARIOS if not options.scenario or s.name in options.scenario]
+    wanted = [s for s in ALL if not options.scenario or s.name in options.scenario]
     faults = options.fault or list(FAULTS)
     baselines = [take_baseline(scenario(template), directory, faults) for scenario in wanted]
     for baseline in baselines:

@@ -1,4 +1,4 @@
-"""What is run and what must hold afterwards: create, restore, prune and delete."""
+"""What is run and what must hold afterwards: create, restore, prune, delete; more in rekeys.py."""
 
 import shutil
 import sqlite3
@@ -30,6 +30,8 @@ class Template:
     old_state: Content
     history_directory: Path
     history: tuple[str, ...]
+    new_recipient: str
+    new_identity: Path
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ class RestoreOver(Restore):
         return self.template.old_state
 
 
-class Thinning(Scenario):
-    """A command that removes archives from a folder with a history."""
+class Historic(Scenario):
+    """A command in a folder with a history, which the ledger knows."""
 
     def prepare(self, trial: Path) -> None:
         super().prepare(trial)
@@ -188,6 +190,10 @@ class Thinning(Scenario):
             for table, column in (("archives", "destination"), ("destinations", "path")):
                 connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", moved)
             connection.commit()
+
+
+class Thinning(Historic):
+    """A command that removes archives."""
 
     @abstractmethod
     def removes(self) -> set[str]:

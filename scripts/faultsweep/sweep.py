@@ -23,7 +23,7 @@ SECONDS = 90
 _DOCUMENTED = {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 129, 130, 143}
 _KILLED = 137
 HISTORY = 5
-"""How many archives there are for `prune` and `delete`."""
+"""How many archives there are for `prune`, `delete` and `rekey`."""
 
 
 class BaselineError(Exception):
@@ -64,6 +64,8 @@ def make_template(directory: Path) -> Template:
     identity = outside / "key.txt"
     _stock("age-keygen", "-o", str(identity))
     recipient = _stock("age-keygen", "-y", str(identity)).strip()
+    new_identity = outside / "new-key.txt"
+    _stock("age-keygen", "-o", str(new_identity))
     old = sample_app.build(outside / "old-state", entries=3, attachments=2)
     template = Template(
         world,
@@ -75,6 +77,8 @@ def make_template(directory: Path) -> Template:
         old_state=evidence.content_of(old.root),
         history_directory=directory,
         history=(),
+        new_recipient=_stock("age-keygen", "-y", str(new_identity)).strip(),
+        new_identity=new_identity,
     )
     return _with_archive(template, directory / "first")
 

@@ -41,7 +41,7 @@ def candidates(
     """Return the archives of `app` that could be drilled, newest first.
 
     What is damaged, only in the cloud, on its way out or brought back is none, nor is what the
-    ledger does not know where it knows others: anybody who can write to the folder can put it there.
+    ledger does not know where it knows others: whoever can write to the folder can put it there.
     """
     known = recorded_any(inventories, app)
     tried = Counter(drill.archive for drill in drills)

@@ -85,6 +85,15 @@ class Profile:
     watch: Watch = field(default_factory=Watch)
     assertions: tuple[Assertion, ...] = ()
 
+    @property
+    def max_user_versions(self) -> dict[str, int]:
+        """The newest `user_version` that the app understands, by database, where it is declared."""
+        return {
+            one.name: one.max_user_version
+            for one in self.databases
+            if one.max_user_version is not None
+        }
+
 
 @dataclass(frozen=True)
 class Config:

@@ -14,21 +14,28 @@ from agebackup.errors import (
     AgebackupError,
     NotFoundError,
     RefusedError,
+    StoppedError,
+    UsageError,
     VerificationError,
     printable,
 )
 from agebackup.model.assertions import Asserted, Assertion
+from agebackup.model.command import Command
 from agebackup.model.drills import Receipt, encode_receipt
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DrillRecord
+from agebackup.model.watch import Hooks
 from agebackup.operations.asserting import Copy, tried
 from agebackup.operations.guards import require_space
+from agebackup.operations.hooks import Patience, call_hook
 from agebackup.operations.reading import Reading, incompleteness
 from agebackup.operations.stage import Wanted, stage
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Stopwatch
 from agebackup.system.mounts import contains
+from agebackup.system.notify import desktop_command
+from agebackup.system.progress import Progress
 from agebackup.system.workspace import private_directory
 
 CHECKED = ("decrypted to the end", "bag complete", "hashes", "manifest", "databases", "references")
@@ -156,22 +163,39 @@ def record_of(
     )
 
 
+def tell_failure(hooks: Hooks, directory: Path, receipt: Receipt, progress: Progress) -> list[str]:
+    """Tell `on_failure`, with the receipt on its stdin, and the desktop that a drill failed.
+
+    No ping is sent: it would say of the backups what is true of a drill. Returns a sentence for
+    each who could not be told.
+    """
+    problems = []
+    if hooks.on_failure:
+        said = encode_receipt(receipt).encode()
+        problems.append(call_hook("on_failure", hooks.on_failure, said, progress, directory))
+    if hooks.desktop:
+        argv = desktop_command(f"agebackup: drill of {receipt.app} failed", receipt.message)
+        shown = Command(argv, Patience().desktop)
+        problems.append(call_hook("desktop", shown, b"", Progress(), None))
+    return [problem for problem in problems if problem]
+
+
 def expected_bytes(record: ArchiveRecord | None) -> int:
     """Return how many bytes the content of the archive of `record` takes, 0 where unknown."""
     if record is None or record.figures is None:
         return 0
-    figures = (*record.figures.databases.values(), *record.figures.trees.values())
-    return sum(one.bytes for one in figures)
+    databases, trees = record.figures.databases.values(), record.figures.trees.values()
+    return sum(one.bytes for one in databases) + sum(one.bytes for one in trees)
 
 
 def says_nothing(error: AgebackupError, archive: Path) -> bool:
     """Return whether a drill that ended with `error` says nothing about `archive`.
 
-    Such a one leaves no receipt: it was stopped by a signal, or the archive is not there, because a
-    prune removed it meanwhile, say.
+    Such a one leaves no receipt: it was stopped by a signal, asked for something impossible, or the
+    archive is not there, because a prune removed it meanwhile, say.
     """
-    stopped = error.code > 128
-    return stopped or isinstance(error, NotFoundError) or not os.path.lexists(archive)
+    known = isinstance(error, NotFoundError | StoppedError | UsageError)
+    return known or not os.path.lexists(archive)
 
 
 def _left(*places: Path) -> tuple[str, ...]:

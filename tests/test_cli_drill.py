@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from conftest import Keys, Outcome, World
-from nights import declare, keeping, script, told
-from sample_app import PLAINTEXT_MARK, SampleApp
+from nights import declare
+from sample_app import SampleApp
 
 ASSERTIONS = """
 [apps.notes.assertions]

@@ -5,7 +5,7 @@ import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +14,19 @@ import msgspec
 from agebackup import __version__
 from agebackup.cli.choosing import chosen, inventories
 from agebackup.cli.console import Console
+from agebackup.cli.drill_receipts import keep, say, tell_hooks
 from agebackup.cli.failures import translated
 from agebackup.cli.looking import looked_at
-from agebackup.cli.scope import known_ledger, now, required_ledger
-from agebackup.cli.supervising import journal
+from agebackup.cli.scope import known_ledger, now
 from agebackup.errors import (
     AgebackupError,
     FailedError,
     NotFoundError,
     UsageError,
-    counted,
     printable,
 )
 from agebackup.ledger import LedgerError
 from agebackup.model.drills import Receipt, candidates, drawn, newest, seconds_between
-from agebackup.model.durations import span_text
 from agebackup.model.names import ArchiveName, folder_of
 from agebackup.operations.drill import (
     Drilled,
@@ -37,11 +35,9 @@ from agebackup.operations.drill import (
     expected_bytes,
     failure,
     filled,
-    record_of,
     require_held,
     require_itself,
     says_nothing,
-    tell_failure,
 )
 from agebackup.operations.stage import Wanted
 
@@ -153,10 +149,10 @@ class Drill:
             if not says_nothing(error, path):
                 self._receipt = failure(self._receipt, error)
                 self._keep(begun)
-                self._tell_hooks()
+                tell_hooks(self._receipt, self.ground.profiles, self.ground.to)
             raise
         trouble = self._keep(begun)
-        self._say()
+        say(self._receipt, self.ground.to)
         if trouble is not None:
             raise FailedError(
                 f"The drill went well, but its receipt is kept nowhere: {trouble.message}",
@@ -164,9 +160,13 @@ class Drill:
             )
         return 0, {"app": self._receipt.app, "status": "ok"}
 
+    def _keep(self, begun: datetime) -> LedgerError | None:
+        self.fields["receipt"] = msgspec.to_builtins(self._receipt)
+        return keep(self._receipt, begun, self.ground.to)
+
     def _begun(self, path: Path, app: str, begun: datetime) -> Receipt:
-        name, latest = ArchiveName.parse(path.name), newest(app, self._inventories)
-        return Receipt(
+        name = ArchiveName.parse(path.name)
+        receipt = Receipt(
             id=secrets.token_hex(16),
             app=app,
             archive=path.name,
@@ -176,9 +176,14 @@ class Drill:
             host=platform.node(),
             agebackup=__version__,
             age=seconds_between(name.time, begun) if name else None,
-            newest=str(latest or ""),
-            newest_age=seconds_between(latest.time, begun) if latest else None,
         )
+        return self._with_newest(receipt, begun)
+
+    def _with_newest(self, receipt: Receipt, begun: datetime) -> Receipt:
+        latest = newest(receipt.app, self._inventories)
+        if latest is None:
+            return receipt
+        return replace(receipt, newest=str(latest), newest_age=seconds_between(latest.time, begun))
 
     def _try(self, path: Path) -> None:
         """Restore and ask; the receipt then says what was found. Raises where that is not good."""
@@ -189,8 +194,8 @@ class Drill:
             looking.made_as = drilled.manifest.archive
         sha256 = looking.record.sha256 if looking.record else ""
         self._receipt = replace(filled(self._receipt, drilled), sha256=sha256)
-        self._require_app(path, drilled)
         require_itself(path, drilled)
+        self._require_app(path, drilled)
         require_held(path, drilled)
 
     def _require_app(self, path: Path, drilled: Drilled) -> None:
@@ -199,9 +204,12 @@ class Drill:
         if self.app not in (None, manifest.app):
             raise _of_another(path, str(self.app))
         if receipt.made is None:
-            made = datetime.fromisoformat(manifest.time)
-            age = seconds_between(made, datetime.fromisoformat(receipt.begun))
-            self._receipt = replace(receipt, app=manifest.app, made=_text(made), age=age)
+            made, begun = map(datetime.fromisoformat, (manifest.time, receipt.begun))
+            self._look(manifest.app)
+            known = replace(
+                receipt, app=manifest.app, made=_text(made), age=seconds_between(made, begun)
+            )
+            self._receipt = self._with_newest(known, begun)
 
     def _order(self, path: Path, expected: int) -> DrillOrder:
         ground, profiles = self.ground, self.ground.profiles
@@ -218,49 +226,6 @@ class Drill:
             expected,
             folder_of(place) if place else None,
         )
-
-    def _keep(self, begun: datetime) -> LedgerError | None:
-        """Put the receipt into the ledger and the log; return why the ledger could not take it."""
-        to, receipt = self.ground.to, self._receipt
-        self.fields["receipt"] = msgspec.to_builtins(receipt)
-        said = {"outcome": receipt.outcome, "exit": receipt.exit, "seconds": receipt.seconds}
-        message = receipt.message or f"restored in {receipt.seconds:.1f} s"
-        problem = journal(to).event(
-            "drilled", receipt.app, run=receipt.id, archive=receipt.archive, message=message, **said
-        )
-        if problem:
-            to.output.warn(problem)
-        try:
-            with required_ledger() as ledger:
-                ledger.put(record_of(receipt, begun))
-        except LedgerError as error:
-            to.output.warn(f"The receipt is kept nowhere: {error.message}")
-            return error
-        return None
-
-    def _tell_hooks(self) -> None:
-        profile = self.ground.profiles.get(self._receipt.app)
-        if profile is not None:
-            to = self.ground.to
-            for text in tell_failure(profile.watch.hooks, profile.base, self._receipt, to.progress):
-                to.output.warn(text)
-
-    def _say(self) -> None:
-        to, receipt = self.ground.to, self._receipt
-        for text in receipt.warnings:
-            to.output.warn(text)
-        if to.settings.json:
-            return
-        held = counted(len(receipt.assertions), "assertion")
-        holds = "holds" if len(receipt.assertions) == 1 else "hold"
-        age = f", {span_text(timedelta(seconds=receipt.age))} old" if receipt.age else ""
-        to.output.result(
-            f"{printable(receipt.archive)}{age}: restored {counted(receipt.files or 0, 'file')} "
-            f"({receipt.bytes:,} bytes) in {receipt.seconds:.1f} s; "
-            + (f"{held} {holds}" if receipt.assertions else "no assertions are declared")
-        )
-        for one in receipt.assertions:
-            to.output.say(f"  {one.name}: {one.found} (expected: {one.expected})")
 
 
 def _app_of(path: Path) -> str | None:

@@ -139,6 +139,7 @@ def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
         parts.append(f"stale after {span_text(timedelta(seconds=one.limit))}")
     if one.next_run is not None:
         parts.append(f"next run {one.next_run.astimezone():%Y-%m-%d %H:%M %Z}")
+    parts += _drilled(one, moment)
     parts += [printable(one.destination)] if one.destination else []
     lines = ["; ".join(parts), *told(one.findings)]
     said = any(finding.code == "last-run-failed" for finding in one.findings)
@@ -177,8 +178,17 @@ def _checks(one: "AppStatus", moment: "datetime") -> list[str]:
     return said
 
 
+def _drilled(one: "AppStatus", moment: "datetime") -> list[str]:
+    drill = one.drill
+    if drill is None:
+        return []
+    took = f", {drill.seconds:,.1f} s" if drill.seconds is not None else ""
+    result = f"ok{took}" if drill.outcome == "ok" else "FAILED"
+    return [f"last drill {_when(drill.begun, moment)} ({result})"]
+
+
 def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
-    newest, failure = one.newest, one.last_failure
+    newest, failure, drill = one.newest, one.last_failure, one.drill
     return {
         "app": one.app,
         "destination": one.destination,
@@ -195,6 +205,15 @@ def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
         "proved": newest.proved if newest else None,
         "last_verified": _checked(one.verified),
         "last_restored": _checked(one.restored),
+        "last_drill": {
+            "time": drill.begun.isoformat(),
+            "name": drill.archive,
+            "outcome": drill.outcome,
+            "seconds": drill.seconds,
+            "message": drill.message,
+        }
+        if drill
+        else None,
         "next_run": one.next_run.isoformat() if one.next_run else None,
         "running": one.running,
         "findings": fields(one.findings),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agebackup.errors import counted, printable
 from agebackup.model.command import Command
+from agebackup.model.redaction import redacted
 
 if TYPE_CHECKING:
     from agebackup.model.manifest import DatabaseRecord
@@ -187,7 +188,7 @@ def _plain(value: object) -> Value:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    text = printable(str(value))
+    text = printable(redacted(str(value)))
     return text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + "..."
 
 

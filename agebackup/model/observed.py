@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 
@@ -36,7 +36,8 @@ class Facts:
     the configuration does not declare it, the one that should; `max_age` what the person asked for
     now. `archives` (undeleted) and `runs` come newest first. `look` None: the destination did not
     answer. `running`: the last run is still at work. `heard` and `success` are what last-run.json
-    tells: when the last run ended, and when the last one that ended well began.
+    tells: when the last run ended, and when the last one that ended well began. `drill` is the last
+    drill, `drill_timer` what starts drills of the app.
     """
 
     app: str
@@ -50,3 +51,5 @@ class Facts:
     running: bool = False
     heard: datetime | None = None
     success: datetime | None = None
+    drill: DrillRecord | None = None
+    drill_timer: Timer | None = None

@@ -25,6 +25,7 @@ from agebackup.model.drills import Receipt, encode_receipt
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord, DrillRecord
+from agebackup.model.redaction import redacted
 from agebackup.model.watch import Hooks
 from agebackup.operations.asserting import Copy, tried
 from agebackup.operations.guards import require_space
@@ -140,8 +141,8 @@ def failure(receipt: Receipt, error: AgebackupError) -> Receipt:
         receipt,
         outcome="failed",
         exit=error.code,
-        message=error.message,
-        details=tuple(map(printable, error.details)),
+        message=redacted(error.message),
+        details=tuple(printable(redacted(line)) for line in error.details),
     )
 
 

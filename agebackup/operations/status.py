@@ -19,7 +19,7 @@ from agebackup.model.classifying import classify
 from agebackup.model.freshness import AppStatus, judge
 from agebackup.model.names import ArchiveName
 from agebackup.model.observed import Facts, Look
-from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 from agebackup.system.outcome import Result
@@ -48,14 +48,19 @@ class Watched:
     max_age: float | None = None
     heard: datetime | None = None
     success: datetime | None = None
+    drill_timer: Timer | None = None
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs."""
+    """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs.
+
+    Of drills only the last.
+    """
 
     archives: tuple[ArchiveRecord, ...] = ()
     runs: tuple[RunRecord, ...] = ()
+    drill: DrillRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -91,10 +96,15 @@ def _known(
         return None
     with ledger:
         try:
-            return {app: Known(ledger.archives(app), ledger.runs(app, limit=RUNS)) for app in apps}
+            return {app: _of_app(app, ledger) for app in apps}
         except LedgerError as error:
             progress.warn(f"{error.message} {error.hint}")
             return None
+
+
+def _of_app(app: str, ledger: Ledger) -> Known:
+    last = ledger.drills(app, limit=1)
+    return Known(ledger.archives(app), ledger.runs(app, limit=RUNS), last[0] if last else None)
 
 
 def _look(directory: Path, now: datetime) -> Result:
@@ -165,6 +175,8 @@ def _facts(one: Watched, known: Mapping[str, Known] | None, answer: Answer) -> F
         running=last is not None and last.outcome == "running" and _is_held(one.lock_file),
         heard=one.heard,
         success=one.success,
+        drill=mine.drill,
+        drill_timer=one.drill_timer,
     )
 
 

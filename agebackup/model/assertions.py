@@ -24,7 +24,7 @@ FIGURES = (
 TARGET = "{target}"
 """Stands for the restored copy's directory in the words of a command."""
 _PASSED_ON = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ")
-_SHOWN = 200
+_SHOWN, _LONGEST = 200, 600
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def judged(
         return _asserted(query, f"at least {query.minimum}", value, good=good, seconds=seconds)
     wanted = promised(query, record) if query.manifest else query.equals
     if wanted is None:
-        return failed(query, f"the manifest records nothing under {query.manifest}", seconds)
+        return failed(query, f"the manifest records no {printable(query.manifest)}", seconds)
     return _asserted(query, wanted, value, good=alike(value, wanted), seconds=seconds)
 
 
@@ -112,7 +112,7 @@ def alike(one: object, other: object) -> bool:
 
 
 def failed(assertion: Assertion, why: str, seconds: float | None = None) -> Asserted:
-    """Return that `assertion` does not hold, or could not even be tried, and `why`."""
+    """Return that `assertion` does not hold, or could not be tried, and `why`, fit to be shown."""
     expected: Value = "exit code 0"
     if isinstance(assertion, Query):
         expected = _expectation(assertion)
@@ -120,7 +120,7 @@ def failed(assertion: Assertion, why: str, seconds: float | None = None) -> Asse
         printable(assertion.name),
         asked(assertion),
         _plain(expected),
-        _plain(why),
+        _shortened(redacted(why)),
         ok=False,
         seconds=_rounded(seconds),
     )
@@ -188,8 +188,11 @@ def _plain(value: object) -> Value:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    text = printable(redacted(str(value)))
-    return text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + "..."
+    return _shortened(printable(redacted(str(value))))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agebackup.errors import FailedError
+from agebackup.errors import FailedError, printable
 from agebackup.model.assertions import (
     Asserted,
     Assertion,
@@ -90,11 +90,11 @@ def _submitted(query: Query, copy: Copy, workers: Workers) -> Job | None:
 def _answered(query: Query, copy: Copy, job: Job | None, workers: Workers) -> Asserted:
     record = copy.record(query.database)
     if job is None or record is None:
-        return failed(query, f"the archive holds no database {query.database}")
+        return failed(query, f"the archive holds no database {printable(query.database)}")
     try:
         result = workers.result(job)
     except FailedError as error:
-        why = error.message
+        why = error.message.rstrip(".")
         if TOO_LONG in why:
             why = f"it took longer than {query.seconds:g} seconds"
         return failed(query, why)
@@ -136,5 +136,5 @@ def _run(program: Program, copy: Copy, progress: Progress) -> Asserted:
     except FailedError as error:
         return failed(program, error.message.rstrip("."), watch.seconds)
     except OSError as error:
-        return failed(program, error.strerror or str(error), watch.seconds)
+        return failed(program, printable(error.strerror or str(error)), watch.seconds)
     return passed(program, watch.seconds)

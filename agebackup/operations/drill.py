@@ -131,7 +131,7 @@ def filled(receipt: Receipt, drilled: Drilled) -> Receipt:
         bytes=drilled.bytes,
         checked=CHECKED,
         assertions=drilled.asserted,
-        warnings=tuple(map(printable, drilled.warnings)),
+        warnings=drilled.warnings,
     )
 
 
@@ -142,7 +142,7 @@ def failure(receipt: Receipt, error: AgebackupError) -> Receipt:
         outcome="failed",
         exit=error.code,
         message=redacted(error.message),
-        details=tuple(printable(redacted(line)) for line in error.details),
+        details=tuple(map(redacted, error.details)),
     )
 
 

@@ -458,7 +458,9 @@ def test_hooks_hear_of_failures_alone(notes: World, keys: Keys, other_keys: Keys
     assert drill(notes, other_keys, "notes").code == 12
     receipt = told(notes, "bad")
     assert receipt is not None and receipt["schema"] == "agebackup/drill-receipt/v1"
-    assert (receipt["outcome"], receipt["exit"]) == ("failed", 12) and told(notes, "good") is None
+    assert (receipt["outcome"], receipt["exit_code"]) == ("failed", 12) and told(
+        notes, "good"
+    ) is None
 
 
 def test_nothing_secret_is_kept(notes: World, keys: Keys) -> None:

@@ -26,7 +26,7 @@ def keep(receipt: Receipt, begun: datetime, to: Console) -> LedgerError | None:
         run=receipt.id,
         archive=receipt.archive,
         outcome=receipt.outcome,
-        exit=receipt.exit,
+        exit=receipt.exit_code,
         seconds=receipt.seconds,
         message=message,
     )

@@ -12,7 +12,7 @@ from agebackup.cli.console import console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import known_config, known_ledger, now, places
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.timers import last_told, timers
+from agebackup.cli.timers import all_timers, last_told
 from agebackup.errors import STALE, NotFoundError, printable
 from agebackup.model.durations import span_text
 from agebackup.model.names import folder_of
@@ -45,10 +45,10 @@ def command(app: str | None, max_age: str | None) -> int:
 
     out = console(current(), "status")
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
-    installed = timers(out)
+    installed, drills = all_timers(out)
     found = _places(app, installed, out)
     moment = now()
-    watched = list(_watched(found, limit, _takes(installed, out)))
+    watched = list(_watched(found, limit, _takes(installed, out), drills))
     judged = (
         *status(watched, known_ledger(out), moment, out.progress),
         *_astray(app, found, installed, moment),
@@ -92,7 +92,10 @@ def _takes(installed: "Mapping[str, Timer]", out: "Console") -> "Callable[[Place
 
 
 def _watched(
-    found: "Iterable[Place]", limit: float | None, timer: "Callable[[Place], Timer | None]"
+    found: "Iterable[Place]",
+    limit: float | None,
+    timer: "Callable[[Place], Timer | None]",
+    drills: "Mapping[str, Timer]",
 ) -> "Iterable[Watched]":
     from agebackup.cli import directories
     from agebackup.operations.status import Watched
@@ -110,6 +113,7 @@ def _watched(
             limit,
             heard,
             success,
+            drills.get(place.app) or drills.get(""),
         )
 
 

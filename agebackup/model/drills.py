@@ -91,7 +91,7 @@ class Receipt:
     host: str = ""
     agebackup: str = ""
     outcome: Literal["ok", "failed"] = "ok"
-    exit: int = 0
+    exit_code: int = 0
     message: str = ""
     details: tuple[str, ...] = ()
     seconds: float | None = None

@@ -140,7 +140,7 @@ def failure(receipt: Receipt, error: AgebackupError) -> Receipt:
     return replace(
         receipt,
         outcome="failed",
-        exit=error.code,
+        exit_code=error.code,
         message=redacted(error.message),
         details=tuple(map(redacted, error.details)),
     )

@@ -305,6 +305,18 @@ def test_one_archive_that_is_named(notes: World, keys: Keys, app: SampleApp) -> 
     assert len(drills(notes)) == before and not notes.leftovers()
 
 
+def test_a_file_with_an_awkward_name(notes: World, keys: Keys) -> None:
+    """Whatever a file is called, its receipt can be kept and shown."""
+    (archive,) = archives(notes)
+    for name in (b"\xff.age", b"a\x1b[2J.age", "ünïcode 雪.age".encode()):
+        awkward = os.fsdecode(os.fsencode(notes.directory) + b"/" + name)
+        shutil.copy(archive, awkward)
+        outcome = notes.run("drill", "--archive", awkward, "-i", keys.identity)
+        assert outcome.code == 0, outcome.err
+        assert "\x1b" not in outcome.out + outcome.err
+    assert "\x1b" not in notes.run("drill", "--report").out and len(drills(notes)) == 3
+
+
 def test_all_apps(notes: World, keys: Keys, app: SampleApp, other_keys: Keys) -> None:
     """--all takes one archive of each; one that fails stops no other, and the worst code counts."""
     declare(notes, app, other_keys, name="other")

@@ -15,7 +15,9 @@ FILE = Path("/home/me/config.toml")
 HEAD = """
 [apps.notes]
 root = "/srv/notes"
-databases = {ledger = {path = "ledger.db", counts = {total = "SELECT 1"}}, each = {glob = "{name}/d"}}
+[apps.notes.databases]
+ledger = {path = "ledger.db", counts = {total = "SELECT 1"}}
+each = {glob = "{name}/d"}
 [apps.notes.assertions]
 """
 
@@ -85,7 +87,7 @@ SQL = 'database = "ledger", sql = "SELECT 1"'
     ],
 )
 def test_what_is_refused(line: str, key: str, said: str) -> None:
-    """Every slip is told by day, with the file and the very key, and nothing of the file is used."""
+    """Every slip is told by day, with the file and the very key; nothing of the file is used."""
     with pytest.raises(UsageError) as caught:
         understood(line)
     assert f"{FILE}: apps.notes.{key}: " in caught.value.message, caught.value.message

@@ -186,7 +186,7 @@ VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=Fals
 
 @given(VALUES, st.text(), st.integers() | st.text(min_size=1))
 def test_whatever_was_found_fits_a_receipt(value: object, sql: str, wanted: int | str) -> None:
-    """Odd names, endless texts and halves of characters are kept so that no terminal acts on them."""
+    """Odd names, endless texts and halves of characters are kept, fit for any terminal."""
     one = judged(replace(query(equals=wanted), sql=sql, name=sql), [[value]], RECORD, 0.123456)
     receipt = Receipt(id="1", app="a", archive="b", destination="/", begun="", assertions=(one,))
     text = encode_receipt(receipt)

@@ -169,11 +169,11 @@ class Drill:
         receipt = Receipt(
             id=secrets.token_hex(16),
             app=app,
-            archive=path.name,
-            destination=os.path.realpath(path.parent),
+            archive=printable(path.name),
+            destination=printable(os.path.realpath(path.parent)),
             made=_text(name.time) if name else None,
             begun=_text(begun),
-            host=platform.node(),
+            host=printable(platform.node()),
             agebackup=__version__,
             age=seconds_between(name.time, begun) if name else None,
         )

@@ -21,6 +21,7 @@ from agebackup.model.retention import Candidate
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 NIGHTS = (ROOT / "agebackup" / "NIGHTS.md").read_text()
 EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -154,6 +155,33 @@ def test_the_note_beside_the_archives(world: World, alone: Path, system: str) ->
     assert (alone / "notes" / "RECOVER.md").exists()
 
 
+@pytest.mark.linux
+def test_drills(world: World, app: SampleApp, keys: Keys) -> None:
+    """What README and TRUST.md tell about drills works as it stands, the timer included."""
+    (world.directory / "key.txt").write_bytes(keys.identity.read_bytes())
+    (world.directory / "key.txt").chmod(0o600)
+    (world.directory / "out").mkdir()
+    trust = TRUST.split("\n## Drills\n", 1)[1].split("\n## ", 1)[0]
+    readme = README.split("\n### drill\n", 1)[1].split("\n### ", 1)[0]
+    head = (
+        f'[apps.notes]\nroot = "{app.root}"\ndestination = "{world.directory / "out"}"\n'
+        f'recipients = ["{keys.recipient}"]\n'
+        '[apps.notes.databases]\nledger = "ledger.db"\n'
+    )
+    world.config.parent.mkdir(parents=True)
+    for text in (readme, trust):
+        found = BLOCK.findall(text)
+        (asserted,) = [code for name, code in found if name == "toml"]
+        world.config.write_text(head + asserted)
+        assert world.run("create", "notes").code == 0
+        for code in (code for name, code in found if name == "sh"):
+            done = shell(world, code, world.directory, OWN_CRONTABS)
+            assert done.returncode == 0, done.stderr
+    report = world.run("drill", "--report").out
+    assert "ok, 2 of 2 assertions hold" in report and "ok, 4 of 4 assertions hold" in report
+    assert report.count("  ok, ") == 3
+
+
 def test_damage_stops_the_recipe(world: World, alone: Path) -> None:
     """A damaged archive makes the recipe fail instead of yielding half of it in silence."""
     archive = alone / f"{EXAMPLE}.tar.age"
@@ -196,7 +224,7 @@ def test_every_flag_in_the_readme_exists(world: World) -> None:
     lines = [(name,) for name in ("", *COMMANDS)]
     lines += [(name, sub) for name, subs in SUBCOMMANDS.items() for sub in subs]
     known = "".join(world.run(*filter(None, line), "--help").out for line in lines)
-    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS
+    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS + TRUST
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
         assert flag in known or flag in ("--keep", "--small", "--rm", "--user"), flag
 

@@ -190,6 +190,33 @@ def test_the_note_beside_the_archives(world: World, alone: Path, system: str) ->
     assert (alone / "notes" / "RECOVER.md").exists()
 
 
+@pytest.mark.linux
+def test_drills(world: World, app: SampleApp, keys: Keys) -> None:
+    """What README and TRUST.md tell about drills works as it stands, the timer included."""
+    (world.directory / "key.txt").write_bytes(keys.identity.read_bytes())
+    (world.directory / "key.txt").chmod(0o600)
+    (world.directory / "out").mkdir()
+    trust = TRUST.split("\n## Drills\n", 1)[1].split("\n## ", 1)[0]
+    readme = README.split("\n### drill\n", 1)[1].split("\n### ", 1)[0]
+    head = (
+        f'[apps.notes]\nroot = "{app.root}"\ndestination = "{world.directory / "out"}"\n'
+        f'recipients = ["{keys.recipient}"]\n'
+        '[apps.notes.databases]\nledger = "ledger.db"\n'
+    )
+    world.config.parent.mkdir(parents=True)
+    for text in (readme, trust):
+        found = BLOCK.findall(text)
+        (asserted,) = [code for name, code in found if name == "toml"]
+        world.config.write_text(head + asserted)
+        assert world.run("create", "notes").code == 0
+        for code in (code for name, code in found if name == "sh"):
+            done = shell(world, code, world.directory, OWN_CRONTABS)
+            assert done.returncode == 0, done.stderr
+    report = world.run("drill", "--report").out
+    assert "ok, 2 of 2 assertions hold" in report and "ok, 4 of 4 assertions hold" in report
+    assert report.count("  ok, ") == 3
+
+
 def test_damage_stops_the_recipe(world: World, alone: Path) -> None:
     """A damaged archive makes the recipe fail instead of yielding half of it in silence."""
     archive = alone / f"{EXAMPLE}.tar.age"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agebackup.errors import UsageError
-from agebackup.model.calendar import DAY, HOURS, MINUTES, WEEK, Every, rhythms
-from agebackup.scheduling import cron, launchd
+from agebackup.model.calendar import DAY, HOURS, MINUTES, MONTH, WEEK, Every, rhythms
+from agebackup.scheduling import cron, launchd, systemd
 
 FORMS = (
     st.sampled_from(["daily", "weekly"])
@@ -35,7 +35,10 @@ def in_cron(fields: str, moment: datetime) -> bool:
 
 def in_launchd(moments: list[Mapping[str, int]], moment: datetime) -> bool:
     """Return whether launchd.plist(5) would start one of `moments`: what is absent matches all."""
-    now = {"Minute": moment.minute, "Hour": moment.hour, "Weekday": moment.isoweekday() % 7}
+    now = {
+        **{"Minute": moment.minute, "Hour": moment.hour, "Day": moment.day},
+        "Weekday": moment.isoweekday() % 7,
+    }
     return any(all(now[key] == value for key, value in one.items()) for one in moments)
 
 
@@ -70,9 +73,45 @@ def test_the_period_is_the_time_between_firings(text: str, moment: datetime) -> 
     assert every.next_after(first, UTC) - first == timedelta(seconds=every.seconds)
 
 
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))
+def test_a_month(moment: datetime) -> None:
+    """`monthly` fires on the first, within 31 days, and every kind of timer means the same."""
+    every = Every.parse("monthly")
+    for local in (moment, moment.replace(day=1, hour=4, minute=30), moment.replace(day=1)):
+        fires = every.fires_at(local)
+        assert in_cron(cron.fields(every), local) == fires
+        assert in_launchd(launchd.moments(every), local) == fires
+        assert fires == ((local.day, local.hour, local.minute) == (1, 4, 30))
+    assert systemd.calendar(every) == "*-*-01 04:30:00"
+
+
+@pytest.mark.parametrize(
+    ("now", "following"),
+    [
+        ("2026-01-01T04:29:59", "2026-01-01T04:30:00"),
+        ("2026-01-01T04:30:00", "2026-02-01T04:30:00"),
+        ("2026-12-31T23:59:00", "2027-01-01T04:30:00"),
+    ],
+)
+def test_the_next_month(now: str, following: str) -> None:
+    """The next firing is on the first of this month, or of the next."""
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    found = Every.parse("monthly").next_after(moment, UTC)
+    assert found == datetime.fromisoformat(following).replace(tzinfo=UTC)
+    assert found - moment <= timedelta(seconds=MONTH)
+
+
 def test_the_forms() -> None:
     """What a person may write, and how often that is."""
-    periods = {"5m": 300, "1h": 3600, "12h": 43200, "daily": DAY, "weekly": WEEK, "3:05": DAY}
+    periods = {
+        "5m": 300,
+        "1h": 3600,
+        "12h": 43200,
+        "daily": DAY,
+        "weekly": WEEK,
+        "3:05": DAY,
+        "monthly": MONTH,
+    }
     assert {text: Every.parse(text).seconds for text in periods} == periods
     assert Every.parse("3:05").clock == (3, 5)
 

@@ -53,9 +53,9 @@ def last_run_file(app: str) -> Path:
     return _made(state_directory() / "apps") / f"{app}.last-run.json"
 
 
-def schedule_file() -> Path:
-    """Return the file that says which timers were installed, and for which apps."""
-    return state_directory() / "schedule.json"
+def schedule_file(task: str = "backup") -> Path:
+    """Return the file that says which timers of `task` were installed, and for which apps."""
+    return state_directory() / ("schedule.json" if task == "backup" else "drills.json")
 
 
 def wish_file(app: str) -> Path:

@@ -158,17 +158,25 @@ class _Visit:
             Kept(config, "configuration", private=secret),
             Kept(config.parent, "configuration's directory", private=False),
         ]
-        identity = self._identity
-        if identity is not None:
-            things.append(Kept(identity, "private key"))
+        identities = {*self._drilling, *filter(None, (self._identity,))}
+        things += [Kept(identity, "private key") for identity in sorted(identities)]
         return of_permissions(things, fix=self.fix)
+
+    @property
+    def _drilling(self) -> frozenset[Path]:
+        """The private keys that timers of drills were given; none where that is not known."""
+        from agebackup.cli.nightly import drill_identities
+
+        with suppress(AgebackupError):  # `_timers` says what is wrong
+            return frozenset(map(Path, drill_identities()))
+        return frozenset()
 
     @property
     def _identity(self) -> Path | None:
         variable = self.out.settings.variable(IDENTITY_VARIABLE)
         return Path(variable) if variable else None
 
-    def _keys(self) -> "Iterable[Finding]":
+    def _keys(self) -> "Iterator[Finding]":
         from agebackup.cli import directories
         from agebackup.operations.keysearch import Place, of_places
 
@@ -184,7 +192,10 @@ class _Visit:
         found += [Place(path, "machine", depth=1) for path in sorted({*near, home})]
         if self._identity is not None:
             found.append(Place(self._identity, "machine"))
-        return of_places(found, self.out.progress.stop)
+        meant = set(map(str, self._drilling))
+        for finding in of_places(found, self.out.progress.stop):
+            if finding.code != "identity-on-machine" or finding.subject not in meant:
+                yield finding
 
     def _versions(self) -> "Iterable[Finding]":
         from agebackup.model.checkup import of_versions
@@ -200,9 +211,10 @@ class _Visit:
                 yield from of_sources(one.source)
 
     def _timers(self) -> "Iterator[Finding]":
-        from agebackup.cli.nightly import of_timers, of_undeclared
+        from agebackup.cli.nightly import of_drills, of_timers, of_undeclared
 
         yield from of_timers(self._profiles, self.out)
+        yield from of_drills(self.app, self.out)
         with suppress(UsageError):  # what is wrong with the configuration was said before
             yield from of_undeclared(self.app, self.out)
 

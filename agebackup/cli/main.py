@@ -25,6 +25,7 @@ COMMANDS = {
     "create": "Take a snapshot and write it as one encrypted archive.",
     "verify": "Check that an archive keeps every promise it makes.",
     "restore": "Bring a snapshot back, verified as a whole before it appears.",
+    "drill": "Restore an archive for the sake of proof, try the copy, and remove it.",
     "inspect": "Show what an archive is, with or without the key.",
     "ls": "List the files in an archive.",
     "cat": "Write one file of an archive to stdout.",

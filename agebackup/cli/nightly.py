@@ -7,7 +7,7 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.cli.scope import known_config, now
 from agebackup.cli.timers import Sight, last_told, sight_of, timer_of
-from agebackup.cli.timing import job_of, timers_where
+from agebackup.cli.timing import job_where, timers_where
 from agebackup.errors import AgebackupError
 from agebackup.model.checkup import of_timer
 from agebackup.model.findings import Finding
@@ -36,13 +36,24 @@ def of_timers(profiles: "Iterable[Profile]", out: Console) -> Iterator[Finding]:
     for app, timer in asked.items():
         yield from not_firing(timer)
         if not timer.gone and _is_outdated(known[app], out):
-            yield Finding(
-                "warning",
-                "timer-outdated",
-                timer.whose,
-                "Its service may not write to every place that the configuration names by now.",
-                f"Install it again: {timer.again}",
-            )
+            yield _outdated(timer)
+
+
+def of_drills(app: str | None, out: Console) -> Iterator[Finding]:
+    """Yield what is wrong with the timers of drills (of `app`; None: all); raises `FailedError`."""
+    for one in installed(directories.schedule_file("drill"), "drill").values():
+        if app not in (None, one.app) and one.app:
+            continue
+        timer = timer_of(one, sight_of(one, out))
+        yield from not_firing(timer)
+        if not timer.gone and _is_outdated(one, out):
+            yield _outdated(timer)
+
+
+def drill_identities() -> frozenset[str]:
+    """Return the private keys that are meant to be here, for drills; raises `FailedError`."""
+    known = installed(directories.schedule_file("drill"), "drill").values()
+    return frozenset(path for one in known for path in one.identities)
 
 
 def of_undeclared(app: str | None, out: Console) -> Iterator[Finding]:
@@ -58,9 +69,18 @@ def of_undeclared(app: str | None, out: Console) -> Iterator[Finding]:
             yield undeclared(timer_of(one, Sight(there=True)), one.app or "any app")
 
 
+def _outdated(timer: Timer) -> Finding:
+    return Finding(
+        "warning",
+        "timer-outdated",
+        timer.whose,
+        "Its service may not write to every place that the configuration names by now.",
+        f"Install it again: {timer.again}",
+    )
+
+
 def _is_outdated(timer: "Installed", out: Console) -> bool:
     try:
-        job = job_of(timer.app or None, timer.every, out)
-        return timers_where(timer, out).outdated(job)
+        return timers_where(timer, out).outdated(job_where(timer, out))
     except AgebackupError:  # what is wrong with the configuration is said elsewhere
         return False

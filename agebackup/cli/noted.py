@@ -12,31 +12,35 @@ from agebackup.model.calendar import Every
 from agebackup.model.names import require_app
 from agebackup.scheduling import Installed, installed
 from agebackup.scheduling.installed import remember
-from agebackup.scheduling.job import Timers
+from agebackup.scheduling.job import Task, Timers
 
 
-def known() -> Mapping[str, Installed]:
+def known(task: Task = "backup") -> Mapping[str, Installed]:
     """Return the installed timers by app; raises `FailedError` where the notes are damaged."""
-    return installed(directories.schedule_file())
+    return installed(directories.schedule_file(task), task)
 
 
-def known_at_best(out: Console) -> Mapping[str, Installed]:
+def known_at_best(out: Console, task: Task = "backup") -> Mapping[str, Installed]:
     """Return the installed timers; where the notes are damaged none, with a warning."""
     try:
-        return known()
+        return known(task)
     except FailedError as error:
         out.output.warn(f"{error.message} {error.hint}")
         return {}
 
 
-def known_or_found(out: Console) -> Mapping[str, Installed]:
+def known_or_found(out: Console, task: Task = "backup") -> Mapping[str, Installed]:
     """Return the installed timers; where the notes are damaged those that are found, told so.
 
     Otherwise writing one timer's note would forget all others, and `run` then leave their apps out.
+    Those of drills are not looked for: with which key they drill, only the notes say.
     """
     try:
-        return known()
+        return known(task)
     except FailedError as error:
+        if task == "drill":
+            out.output.warn(f"{error.message} Install every timer of drills again.")
+            return {}
         found = dict(_found(out))
         listed = [
             f"{app or 'all apps'} ({one.kind}, {one.every.text})" for app, one in found.items()
@@ -46,18 +50,23 @@ def known_or_found(out: Console) -> Mapping[str, Installed]:
         return found
 
 
-def note(timers: Mapping[str, Installed]) -> None:
+def note(timers: Mapping[str, Installed], task: Task = "backup") -> None:
     """Write the notes, durably, in place of what they said."""
-    remember(directories.schedule_file(), timers, directories.claims())
+    remember(directories.schedule_file(task), timers, directories.claims())
 
 
-def required(timers: Mapping[str, Installed], name: str, out: Console) -> Installed:
+def required(
+    timers: Mapping[str, Installed], name: str, out: Console, task: Task = "backup"
+) -> Installed:
     """Return the timer of `name`; raise `NotFoundError`, or what `require_declared` raises."""
     if name not in timers:
         require_declared(name, out)
+        again = f"agebackup schedule install {name}".rstrip()
+        again += " --drill monthly -i KEY" if task == "drill" else ""
         raise NotFoundError(
-            f"No timer of {name or 'all apps'} was installed here.",
-            hint=f"Install it first: agebackup schedule install {name}".rstrip(),
+            f"No timer of {'drills of ' if task == 'drill' else ''}{name or 'all apps'} was "
+            "installed here.",
+            hint=f"Install it first: {again}",
         )
     return timers[name]
 

@@ -1,19 +1,20 @@
 """agebackup schedule"""
 
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agebackup.cli.console import Console, console
+from agebackup.cli.reading import FILE
 from agebackup.cli.scope import now
 from agebackup.cli.settings import Group, current, global_options
-from agebackup.errors import AgebackupError, printable
+from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.scheduling.installed import Installed
-    from agebackup.scheduling.job import Job, Timers
+    from agebackup.scheduling.job import Job, Task, Timers
 
 _EVERY = "30m, 1h, daily, weekly, or a time of the day such as 03:30; daily by default."
 
@@ -37,6 +38,15 @@ def command() -> None:
 @command.command("install")
 @click.argument("app", required=False)
 @click.option("--every", metavar="WHEN", help=_EVERY)
+@click.option("--drill", metavar="WHEN", help="A timer of drills, beside that of backups: monthly.")
+@click.option(
+    "-i",
+    "--identity",
+    "identities",
+    multiple=True,
+    type=FILE,
+    help="With --drill: the private key's file, whose path is noted, never its content.",
+)
 @_kinds
 @click.option("--print", "printed", is_flag=True, help="Only show what would be installed.")
 @click.option("--diff", is_flag=True, help="Only show what would change.")
@@ -46,28 +56,28 @@ def install(app: str | None, **options: Any) -> int:
     """Install the timer of APP, or one for all apps, and run it once as it will run at night.
 
     Chosen by what works here: launchd, systemd's user timers, cron. What was installed before is
-    replaced. The app counts as enabled from then on. Exits with the code of that one run.
+    replaced. The app counts as enabled from then on. Exits with the code of that one run. With
+    --drill the timer drills archives instead (see `drill`), beside the one that makes them; it
+    needs a private key on this machine that no passphrase protects.
     """
-    from agebackup.cli.noted import known_or_found, name_of, note
+    from agebackup.cli.noted import known_or_found, note
     from agebackup.cli.showing_timers import local, paths, would_install
-    from agebackup.cli.timing import doubts, job_of, require_able, timers_for
+    from agebackup.cli.timing import doubts, job_where, require_able, timers_for
     from agebackup.cli.tryout import tried_out
-    from agebackup.model.calendar import Every
-    from agebackup.scheduling import Installed
 
     out = console(current(), "schedule-install")
-    every = Every.parse(options["every"] if options["every"] is not None else "daily")
-    job = job_of(name_of(app) or None, every, out)
-    timers = timers_for(options["kind"], out, system=options["system"])
+    wanted = _wanted(app, options, out)
+    job, every, task = job_where(wanted, out), wanted.every, wanted.task
+    timers = timers_for(options["kind"], out, system=options["system"], task=task)
     if options["printed"] or options["diff"]:
         return would_install(timers, job, out, diff=options["diff"])
     require_able(timers, out)
-    known, begun = known_or_found(out), now().replace(microsecond=0)
-    record = Installed(job.app, every, timers.kind, begun, options["system"])
+    known, record = known_or_found(out, task), replace(wanted, kind=timers.kind)
     _put_in(timers, job, before=known.get(job.app))
-    note({**known, job.app: record})
+    note({**known, job.app: record}, task)
     _retire(known.get(job.app), record, out)
-    following, what = every.next_after(begun), job.app or "all apps"
+    following, what = every.next_after(record.since), job.app or "all apps"
+    what = f"drills of {what}" if task == "drill" else what
     out.output.say(
         f"The timer of {what} is installed ({timers.kind}, {every.text}; next {local(following)})."
     )
@@ -76,12 +86,15 @@ def install(app: str | None, **options: Any) -> int:
     tried = None if options["no_run"] else tried_out(timers, job, out)
     for path in tried.archives if tried else ():
         out.output.say(f"Made: {printable(path)}")
+    for name in tried.drilled if tried else ():
+        out.output.say(f"Drilled: {printable(name)}")
     code, places = tried.code if tried else None, sorted(timers.present(job.app))
     out.output.result_of_work(
         paths(places),
         status="failed" if code else "ok",
         exit=code or 0,
         app=app,
+        task=task,
         kind=timers.kind,
         system=record.system,
         every=every.text,
@@ -90,33 +103,49 @@ def install(app: str | None, **options: Any) -> int:
         next_run=following.isoformat(),
         archives=list(tried.archives) if tried else [],
         pruned=list(tried.pruned) if tried else [],
+        drilled=list(tried.drilled) if tried else [],
     )
     return code or 0
 
 
+def _wanted(app: str | None, options: dict[str, Any], out: Console) -> "Installed":
+    """Return what is to be installed, but for its kind, which is found later."""
+    from agebackup.cli.drill_timers import require_identities
+    from agebackup.cli.noted import name_of
+    from agebackup.model.calendar import Every
+    from agebackup.scheduling import Installed
+
+    drill, every, system = options["drill"], options["every"], options["system"]
+    if drill is not None and every is not None:
+        raise UsageError("--every and --drill are two timers.", hint="Install one after the other.")
+    if drill is None and options["identities"]:
+        raise UsageError(
+            "A timer of backups needs no private key, and gets none.",
+            hint="-i goes with --drill: agebackup schedule install APP --drill monthly -i KEY",
+        )
+    name, since = name_of(app), now().replace(microsecond=0)
+    if drill is None:
+        return Installed(name, Every.parse("daily" if every is None else every), "", since, system)
+    rhythm = Every.parse(drill)
+    identities = require_identities(options["identities"], out)
+    return Installed(name, rhythm, "", since, system, "drill", identities)
+
+
 @command.command("remove")
 @click.argument("app", required=False)
+@click.option("--drill", is_flag=True, help="Only the timer of drills, not that of backups.")
 @_kinds
 @global_options
 def remove(app: str | None, **options: Any) -> int:
-    """Remove the timer of APP, or the one for all apps; fine if there is none."""
-    from agebackup.cli.noted import known_at_best, name_of, note, require_declared
-    from agebackup.cli.timing import timers_for, timers_here, timers_where
+    """Remove the timers of APP, or those for all apps, drills included; fine if there is none."""
+    from agebackup.cli.noted import name_of, require_declared
+    from agebackup.cli.removing_timers import remove_timer
 
     out, name = console(current(), "schedule-remove"), name_of(app)
-    known = dict(known_at_best(out))
-    here: Sequence[Timers]
-    if options["kind"] or options["system"]:
-        here = [timers_for(options["kind"], out, system=options["system"])]
-    elif name in known:
-        here = [timers_where(known[name], out)]
-    else:
-        here = [one for one in timers_here(out, system=False) if not one.trouble()]
-    removed = any([timers.remove(name) for timers in here])
-    if name in known and known[name].kind in {timers.kind for timers in here}:
-        del known[name]
-        note(known)
-    elif not removed and name not in known:
+    tasks: tuple[Task, ...] = ("drill",) if options["drill"] else ("backup", "drill")
+    done = [remove_timer(name, task, options, out) for task in tasks]
+    removed = any(one.removed for one in done)
+    if not removed and not any(one.noted for one in done):
         require_declared(name, out)
     out.output.say("Removed." if removed else "There was no such timer.")
     out.output.result_of_work("", app=app, removed=removed)
@@ -133,8 +162,13 @@ def show(app: str | None, *, diff: bool) -> int:
     from agebackup.cli.showing_timers import show_differences, show_timers
 
     out = console(current(), "schedule-show")
-    noted = known()
-    chosen = list(noted.values()) if app is None else [required(noted, name_of(app), out)]
+    noted, drills = known(), known("drill")
+    if app is None:
+        chosen = [*noted.values(), *drills.values()]
+    else:
+        name = name_of(app)
+        chosen = [] if name in drills and name not in noted else [required(noted, name, out)]
+        chosen += [drills[name]] if name in drills else []
     if diff:
         show_differences(chosen, out)
     else:
@@ -144,26 +178,30 @@ def show(app: str | None, *, diff: bool) -> int:
 
 @command.command("run-now")
 @click.argument("app", required=False)
+@click.option("--drill", is_flag=True, help="The timer of drills.")
 @global_options
-def run_now(app: str | None) -> int:
+def run_now(app: str | None, *, drill: bool) -> int:
     """Run the installed job of APP now, as the timer does, and exit with its code.
 
-    Prints the paths of the archives that it made. It is not tried again: it fails at once.
+    Prints the paths of the archives that it made, or the names of those that it drilled. It is not
+    tried again: it fails at once.
     """
     from agebackup.cli.noted import known, name_of, required
-    from agebackup.cli.timing import job_of, timers_where
+    from agebackup.cli.timing import job_where, timers_where
     from agebackup.cli.tryout import tried_out
 
     out = console(current(), "schedule-run-now")
-    one = required(known(), name_of(app), out)
-    tried = tried_out(timers_where(one, out), job_of(app, one.every, out), out)
+    task: Task = "drill" if drill else "backup"
+    one = required(known(task), name_of(app), out, task)
+    tried = tried_out(timers_where(one, out), job_where(one, out), out)
     out.output.result_of_work(
-        "\n".join(map(printable, tried.archives)),
+        "\n".join(map(printable, (*tried.archives, *tried.drilled))),
         status="failed" if tried.code else "ok",
         exit=tried.code,
         app=app,
         archives=list(tried.archives),
         pruned=list(tried.pruned),
+        drilled=list(tried.drilled),
     )
     return tried.code
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from agebackup.cli.console import Console
 from agebackup.cli.scope import now
-from agebackup.cli.timing import job_of, timers_where
+from agebackup.cli.timing import job_where, timers_where
 from agebackup.errors import printable
 from agebackup.scheduling import Installed
 from agebackup.scheduling.job import Job, Timers
@@ -37,10 +37,11 @@ def show_differences(chosen: Sequence[Installed], out: Console) -> None:
     rows = []
     for one in chosen:
         timers = timers_where(one, out)
-        rendered = timers.render(job_of(one.app or None, one.every, out))
+        rendered = timers.render(job_where(one, out))
         present = timers.present(one.app)
         lines += _diff(present, rendered)
-        rows.append({"app": one.app or None, "files": dict(rendered), "installed": dict(present)})
+        what = {"app": one.app or None, "task": one.task}
+        rows.append({**what, "files": dict(rendered), "installed": dict(present)})
     if not lines:
         out.output.say(_ALIKE if chosen else "No timer is installed.")
     out.output.result("\n".join(lines), timers=rows)
@@ -74,6 +75,7 @@ def _diff(present: _Files, rendered: _Files) -> list[str]:
 def _row(one: Installed, out: Console) -> dict[str, Any]:
     return {
         "app": one.app or None,
+        "task": one.task,
         "kind": one.kind,
         "system": one.system,
         "every": one.every.text,
@@ -84,8 +86,11 @@ def _row(one: Installed, out: Console) -> dict[str, Any]:
 
 
 def _line(row: Mapping[str, Any], one: Installed) -> str:
-    what = f"{one.app or 'all apps'}: {one.kind}, {one.every.text}"
+    drill = "drill, " if one.task == "drill" else ""
+    what = f"{one.app or 'all apps'}: {drill}{one.kind}, {one.every.text}"
     if not row["present"]:
-        return f"{what}, but it is GONE: agebackup schedule install {one.app}".rstrip()
+        again = f"agebackup schedule install {one.app}".rstrip()
+        again += f" --drill {one.every.text} -i KEY" if drill else ""
+        return f"{what}, but it is GONE: {again}"
     following = local(datetime.fromisoformat(row["next_run"]))
     return f"{what}, next {following}, installed {local(one.since)}"

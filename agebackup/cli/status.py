@@ -12,7 +12,7 @@ from agebackup.cli.console import console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import known_config, known_ledger, now, places
 from agebackup.cli.settings import current, global_options
-from agebackup.cli.timers import last_told, timers
+from agebackup.cli.timers import all_timers, last_told
 from agebackup.errors import STALE, NotFoundError, printable
 from agebackup.model.durations import span_text
 from agebackup.model.names import folder_of
@@ -45,10 +45,10 @@ def command(app: str | None, max_age: str | None) -> int:
 
     out = console(current(), "status")
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
-    installed = timers(out)
+    installed, drills = all_timers(out)
     found = _places(app, installed, out)
     moment = now()
-    watched = list(_watched(found, limit, _takes(installed, out)))
+    watched = list(_watched(found, limit, _takes(installed, out), drills))
     judged = (
         *status(watched, known_ledger(out), moment, out.progress),
         *_astray(app, found, installed, moment),
@@ -92,7 +92,10 @@ def _takes(installed: "Mapping[str, Timer]", out: "Console") -> "Callable[[Place
 
 
 def _watched(
-    found: "Iterable[Place]", limit: float | None, timer: "Callable[[Place], Timer | None]"
+    found: "Iterable[Place]",
+    limit: float | None,
+    timer: "Callable[[Place], Timer | None]",
+    drills: "Mapping[str, Timer]",
 ) -> "Iterable[Watched]":
     from agebackup.cli import directories
     from agebackup.operations.status import Watched
@@ -110,6 +113,7 @@ def _watched(
             limit,
             heard,
             success,
+            drill_timer=drills.get(place.app) or drills.get(""),
             recipients=place.profile.recipients if place.profile else (),
             recipients_files=place.profile.recipients_files if place.profile else (),
         )
@@ -141,6 +145,7 @@ def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
         parts.append(f"stale after {span_text(timedelta(seconds=one.limit))}")
     if one.next_run is not None:
         parts.append(f"next run {one.next_run.astimezone():%Y-%m-%d %H:%M %Z}")
+    parts += _drilled(one, moment)
     parts += [printable(one.destination)] if one.destination else []
     lines = ["; ".join(parts), *told(one.findings)]
     said = any(finding.code == "last-run-failed" for finding in one.findings)
@@ -179,8 +184,17 @@ def _checks(one: "AppStatus", moment: "datetime") -> list[str]:
     return said
 
 
+def _drilled(one: "AppStatus", moment: "datetime") -> list[str]:
+    drill = one.drill
+    if drill is None:
+        return []
+    took = f", {drill.seconds:,.1f} s" if drill.seconds is not None else ""
+    result = f"ok{took}" if drill.outcome == "ok" else "FAILED"
+    return [f"last drill {_when(drill.begun, moment)} ({result})"]
+
+
 def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
-    newest, failure = one.newest, one.last_failure
+    newest, failure, drill = one.newest, one.last_failure, one.drill
     return {
         "app": one.app,
         "destination": one.destination,
@@ -197,6 +211,15 @@ def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
         "proved": newest.proved if newest else None,
         "last_verified": _checked(one.verified),
         "last_restored": _checked(one.restored),
+        "last_drill": {
+            "time": drill.begun.isoformat(),
+            "name": drill.archive,
+            "outcome": drill.outcome,
+            "seconds": drill.seconds,
+            "message": drill.message,
+        }
+        if drill
+        else None,
         "next_run": one.next_run.isoformat() if one.next_run else None,
         "running": one.running,
         "findings": fields(one.findings),

@@ -18,6 +18,7 @@ from agebackup.system.progress import Stop
 
 if TYPE_CHECKING:
     from agebackup.scheduling import Installed
+    from agebackup.scheduling.job import Task
 
 _LOOK, _PATIENCE = 3.0, 2.5
 """Seconds that all of the looking may take, and that it takes before it is ended in good order."""
@@ -36,16 +37,39 @@ def timers(to: Console) -> Mapping[str, Timer]:
 
     Takes 3 seconds at most: a timer that nothing was seen of by then counts as there.
     """
+    backups, _ = all_timers(to)
+    return backups
+
+
+def all_timers(to: Console) -> tuple[Mapping[str, Timer], Mapping[str, Timer]]:
+    """Return what `timers` does of backups, and the same of drills; one look for both."""
+    backups, drills = _noted("backup", to), _noted("drill", to)
+    both = (*backups.values(), *drills.values())
+    seen = _seen(both, to)
+
+    def found(one: "Installed") -> Timer:
+        unseen = Sight(there=True, every=one.every.text)
+        return timer_of(one, seen.get(_key(one), unseen))
+
+    return (
+        {app: found(one) for app, one in backups.items()},
+        {app: found(one) for app, one in drills.items()},
+    )
+
+
+def _noted(task: "Task", to: Console) -> "Mapping[str, Installed]":
     from agebackup.scheduling import installed
 
     try:
-        known = installed(directories.schedule_file())
+        return installed(directories.schedule_file(task), task)
     except AgebackupError as error:
         to.output.warn(f"Which timers are installed is not known: {error.message}")
         return {}
-    seen = _seen(known.values(), to)
-    unseen = {app: Sight(there=True, every=one.every.text) for app, one in known.items()}
-    return {app: timer_of(one, seen.get(app, unseen[app])) for app, one in known.items()}
+
+
+def _key(one: "Installed") -> str:
+    """Return what tells the timers that are looked at together apart."""
+    return f"{one.task}:{one.app}"
 
 
 def timer_of(one: "Installed", sight: Sight) -> Timer:
@@ -60,6 +84,7 @@ def timer_of(one: "Installed", sight: Sight) -> Timer:
         gone=not sight.there,
         altered=fires is None or fires.seconds != one.every.seconds,
         next_run=fires.next_after(now()) if fires else None,
+        task=one.task,
     )
 
 
@@ -90,7 +115,7 @@ def last_told(app: str) -> tuple[datetime | None, datetime | None]:
 
 
 def _seen(known: "Iterable[Installed]", to: Console) -> Mapping[str, Sight]:
-    """Return how each timer is found; of what could not be looked at, with a warning, nothing."""
+    """Return how each is found, by `_key`; nothing, but a warning, of what cannot be looked at."""
     from agebackup.system.probing import within
 
     alike: dict[tuple[str, bool], list[Installed]] = {}
@@ -100,7 +125,7 @@ def _seen(known: "Iterable[Installed]", to: Console) -> Mapping[str, Sight]:
     seen: dict[str, Sight] = {}
     for (kind, _), result in zip(alike, within(_LOOK, asked, to.progress), strict=True):
         found: Any = result or {"problem": f"{kind} does not answer."}
-        seen |= {app: Sight(**fields) for app, fields in found.get("seen", {}).items()}
+        seen |= {key: Sight(**fields) for key, fields in found.get("seen", {}).items()}
         if "problem" in found:
             to.output.warn(f"Whether the timers are still there is not known: {found['problem']}")
     return seen
@@ -112,7 +137,7 @@ def _look(ones: "Collection[Installed]", to: Console) -> dict[str, object]:
     seen: dict[str, object] = {}
     for one in ones:
         try:
-            seen[one.app] = asdict(sight_of(one, impatient))
+            seen[_key(one)] = asdict(sight_of(one, impatient))
         except StoppedError:
             return {"seen": seen, "problem": f"{one.kind} does not answer."}
         except AgebackupError as error:

@@ -19,7 +19,7 @@ from agebackup.model.profile import Profile
 
 if TYPE_CHECKING:
     from agebackup.scheduling import Installed
-    from agebackup.scheduling.job import Job, Timers
+    from agebackup.scheduling.job import Job, Task, Timers
 
 _PASSED_ON = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 """Variables without which the job would look elsewhere; none of them can hold a secret."""
@@ -36,31 +36,57 @@ def job_of(app: str | None, every: Every, out: Console) -> "Job":
     from agebackup.scheduling.job import Job
 
     profiles = _profiles(app, out)
+    command = command_line(("run", *([app] if app else [])), out)
+    return Job(app or "", every, command, passed_on(out), _writable(profiles))
+
+
+def job_where(one: "Installed", out: Console) -> "Job":
+    """Return the job of the timer `one` as it would be installed now; raises as `job_of`."""
+    if one.task == "backup":
+        return job_of(one.app or None, one.every, out)
+    from agebackup.cli.drill_timers import drill_job
+
+    return drill_job(one, out)
+
+
+def command_line(words: "Sequence[str]", out: Console) -> tuple[str, ...]:
+    """Return the command that a timer calls for `words`, with the configuration of now."""
+    config = ("--config", os.path.abspath(directories.config_path(out.settings)))
+    own = (sys.executable, "-P", "-m", "agebackup")
+    return (*own, *config, *words, "--quiet", "--no-progress")
+
+
+def passed_on(out: Console) -> dict[str, str]:
+    """Return the variables that a timer's job gets."""
     variables = out.settings.environment
-    environment = {name: variables[name] for name in _PASSED_ON if variables.get(name)}
-    config = directories.config_path(out.settings)
-    words = ("--config", os.path.abspath(config), "run", *([app] if app else []))
-    command = (sys.executable, "-P", "-m", "agebackup", *words, "--quiet", "--no-progress")
-    return Job(app or "", every, command, environment, _writable(profiles))
+    return {name: variables[name] for name in _PASSED_ON if variables.get(name)}
 
 
-def timers_for(kind: str | None, out: Console, *, system: bool) -> "Timers":
+def own_places() -> tuple[Path, ...]:
+    """Return the directories of agebackup's own that any job writes to."""
+    log = directories.log_file().parent
+    return (directories.state_directory(), log, directories.workspace(None))
+
+
+def timers_for(
+    kind: str | None, out: Console, *, system: bool, task: "Task" = "backup"
+) -> "Timers":
     """Return the timers of `kind`, or (None) of the best one that works here.
 
     Raises `RefusedError` where none works, and for a kind that has none of the machine's own.
     """
     from agebackup.scheduling.choosing import timers_of, working
 
-    among = timers_here(out, system=system)
+    among = timers_here(out, system=system, task=task)
     return timers_of(kind, among) if kind else working(among)
 
 
 def timers_where(one: "Installed", out: Console) -> "Timers":
     """Return the timers among which `one` was installed."""
-    return timers_for(one.kind, out, system=one.system)
+    return timers_for(one.kind, out, system=one.system, task=one.task)
 
 
-def timers_here(out: Console, *, system: bool) -> "Sequence[Timers]":
+def timers_here(out: Console, *, system: bool, task: "Task" = "backup") -> "Sequence[Timers]":
     """Return the timers of every kind, for the person who runs this command."""
     from agebackup.scheduling.choosing import all_timers
     from agebackup.scheduling.job import Person
@@ -74,7 +100,7 @@ def timers_here(out: Console, *, system: bool) -> "Sequence[Timers]":
         getpass.getuser(),
         environment.get("PATH", os.defpath),
     )
-    return all_timers(person, directories.claims(), out.progress, system=system)
+    return all_timers(person, directories.claims(), out.progress, system=system, task=task)
 
 
 def require_able(timers: "Timers", out: Console) -> None:
@@ -96,13 +122,15 @@ def doubts(job: "Job", known: "Mapping[str, Installed]", out: Console) -> list[s
     """
     from agebackup.config import check
 
-    found, profiles = [], _profiles(job.app or None, out)
+    drills = job.task == "drill"
+    profiles = declared(job.app or None, out) if drills else _profiles(job.app or None, out)
+    found = []
     for profile in profiles:
         for finding in check(profile, search_path=_TIMER_PATH).findings:
-            if finding.fatal:
+            if finding.fatal and finding.key.startswith("assertions.") == drills:
                 found.append(f"{profile.name}: {finding.key}: {finding.text.rstrip('.')}.")
     others = [profile for profile in profiles if profile.name not in known]
-    return found if job.app else [*found, *_too_seldom(job.every, others)]
+    return found if job.app or drills else [*found, *_too_seldom(job.every, others)]
 
 
 def _too_seldom(every: Every, profiles: list[Profile]) -> Iterator[str]:
@@ -119,7 +147,11 @@ def _too_seldom(every: Every, profiles: list[Profile]) -> Iterator[str]:
         )
 
 
-def _profiles(app: str | None, out: Console) -> list[Profile]:
+def declared(app: str | None, out: Console) -> list[Profile]:
+    """Return what the configuration declares of `app`, or of all apps, as a timer understands it.
+
+    Raises `UsageError` where it cannot be understood with the few variables that a timer has.
+    """
     from agebackup.config import load_config
 
     file = directories.config_path(out.settings)
@@ -131,16 +163,20 @@ def _profiles(app: str | None, out: Console) -> list[Profile]:
         raise UsageError(
             f"{error.message} The timer does not have that variable.", hint=error.hint
         ) from None
-    profiles = (
-        [config.app(app)] if app else [p for p in config.apps if p.watch.enabled is not False]
-    )
-    for profile in profiles:
-        _require_unattended(profile, out)
+    profiles = [config.app(app)] if app else list(config.apps)
     if not config.apps:
         raise UsageError(
             f"{printable(str(file))} declares no app.", hint="Declare one: agebackup config init."
         )
+    return profiles
+
+
+def _profiles(app: str | None, out: Console) -> list[Profile]:
+    profiles = [one for one in declared(app, out) if app or one.watch.enabled is not False]
+    for profile in profiles:
+        _require_unattended(profile, out)
     if not profiles:
+        file = directories.config_path(out.settings)
         raise UsageError(
             f"{printable(str(file))} says enabled = false of every app.",
             hint="Set enabled = true, or remove the line: an installed timer enables the app.",
@@ -170,8 +206,7 @@ def _require_unattended(profile: Profile, out: Console) -> None:
 
 def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
     """Return the directories that runs write to: SQLite needs its -shm beside a live database."""
-    found = [directories.state_directory(), directories.log_file().parent]
-    found.append(directories.workspace(None))
+    found = list(own_places())
     for profile in profiles:
         destination = profile.destination
         assert destination is not None

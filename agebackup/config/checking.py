@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agebackup.config.resolving import resolve
 from agebackup.errors import AgebackupError, printable
+from agebackup.model.assertions import Program
 from agebackup.model.command import Command
 from agebackup.model.names import folder_of
 from agebackup.model.profile import Finding, Profile, Resolution
@@ -98,6 +99,11 @@ def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
     commands = {
         **{"version": profile.version, "prepare": profile.prepare, "finish": profile.finish},
         **{"hooks.on_success": hooks.on_success, "hooks.on_failure": hooks.on_failure},
+        **{
+            f"assertions.{one.name}": one.command
+            for one in profile.assertions
+            if isinstance(one, Program)
+        },
     }
     for key, command in commands.items():
         if not isinstance(command, Command):

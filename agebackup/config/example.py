@@ -112,6 +112,14 @@ EXAMPLE = """\
 #healthcheck_url = "https://..."
 #desktop = false
 
+# What a drill looks whether it holds of a restored copy. SQL that gives one value: `equals` it, at
+# least `minimum`, or what the archive's manifest records of that database ("rows.TABLE",
+# "counts.NAME", "user_version"). Or a command, run in the copy; {target} is its directory, 0 good.
+#[apps.notes.assertions]
+#enough = {database = "ledger", sql = "SELECT count(*) FROM entries", minimum = 100}
+#whole = {database = "ledger", sql = "SELECT max(id) FROM entries", manifest = "rows.entries"}
+#opens = {command = ["notes", "--data", "{target}", "check"], seconds = 60}
+
 # Databases: a name and a path, or a table.
 #[apps.notes.databases]
 #ledger = "ledger.db"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agebackup.config.assertions import Declared, assertions
 from agebackup.config.expansion import expand
 from agebackup.config.matching import parse_pattern
 from agebackup.config.nights import command, retention, watch
@@ -98,14 +99,14 @@ def _profile(
     base = _Base(os.path.dirname(os.path.abspath(where.file)), environment)
     root = None if table.root is None else base.path(table.root, where / "root")
     base = _Base(str(root or base.directory), environment)
+    databases = tuple(
+        _database(key, one, where / "databases" / key, base) for key, one in table.databases.items()
+    )
     return Profile(
         name=name,
         base=Path(base.directory),
         root=root,
-        databases=tuple(
-            _database(key, one, where / "databases" / key, base)
-            for key, one in table.databases.items()
-        ),
+        databases=databases,
         attachments=_attachments(table.attachments, where / "attachments", base),
         config=base.paths(table.config, where / "config"),
         tokens=base.paths(table.tokens, where / "tokens"),
@@ -128,6 +129,9 @@ def _profile(
         include_tokens=table.include_tokens,
         retention=retention(table.retention, where / "retention"),
         watch=watch(table, where),
+        assertions=assertions(
+            table.assertions, Declared(databases, base.directory), where / "assertions"
+        ),
     )
 
 

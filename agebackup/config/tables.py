@@ -120,6 +120,7 @@ class AppTable(Table, frozen=True):
     retention: Any = None
     guard: Any = None
     hooks: Any = None
+    assertions: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)

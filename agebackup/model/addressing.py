@@ -139,7 +139,7 @@ def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str
         raise ambiguous(wanted.text, [f"{app}:{wanted.text}" for app in apps])
     unfit = [one for one in _unfit(inventories) if fits(one.name)]
     whole = [pick for pick in fitting if grade(pick.held) != "bad"]
-    if _recorded(inventories, wanted.app):
+    if recorded_any(inventories, wanted.app):
         strange = [pick.held.name for pick in whole if pick.held.record is None]
         unfit += [_Unfit(name, str(name), _STRANGE) for name in strange]
         whole = [pick for pick in whole if pick.held.record is not None]
@@ -171,7 +171,7 @@ def _unfit(inventories: Sequence[Inventory]) -> Iterator[_Unfit]:
                 yield _Unfit(name, printable(row.file_name), "it is gone from the folder")
 
 
-def _recorded(inventories: Sequence[Inventory], app: str | None) -> bool:
+def recorded_any(inventories: Sequence[Inventory], app: str | None) -> bool:
     """Return whether the ledger knows archives of `app` in any of these folders, gone or there."""
     rows = [row for inventory in inventories for row in inventory.missing]
     for inventory in inventories:

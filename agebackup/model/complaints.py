@@ -28,6 +28,7 @@ def complaints(
     yield from _runs(facts)
     yield from _place(facts, newest)
     yield from _contents(facts)
+    yield from _drill(facts, now)
     if facts.watch is not None and state != "disabled":
         yield from reminder(facts.app, facts.custody, facts.watch.keycheck_every, now)
 
@@ -210,3 +211,30 @@ def _contents(facts: Facts) -> Iterator[Finding]:
     if known and not shrunk(found):
         earlier = lost(known[0], known[1:])  # or an hourly archive would hide it within the hour
         yield from earlier[1] if earlier else ()
+
+
+def _drill(facts: Facts, now: datetime) -> Iterator[Finding]:
+    app, drill, timer = facts.app, facts.drill, facts.drill_timer
+    if drill is not None and drill.outcome == "failed":
+        yield Finding(
+            "error",
+            "drill-failed",
+            app,
+            f"The last drill of {app}, at {drill.begun:%Y-%m-%d %H:%M} UTC, failed with "
+            f"{drill.archive}: {drill.message}",
+            f"Mend the cause, then: agebackup drill {app} -i KEY",
+        )
+    if timer is None:
+        return
+    yield from not_firing(timer)
+    heard = max(timer.since, drill.begun) if drill is not None else timer.since
+    quiet = None if timer.gone else missed(timer.seconds, heard, now)
+    if quiet is not None:
+        yield Finding(
+            "warning",
+            "drill-overdue",
+            app,
+            f"No drill of {app} was made for {span_text(quiet)}, although a timer is installed.",
+            "See whether the machine sleeps then; try: "
+            + f"agebackup schedule run-now --drill {timer.app}".rstrip(),
+        )

@@ -8,7 +8,7 @@ from agebackup.model.complaints import complaints
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import is_future
 from agebackup.model.observed import Facts, State
-from agebackup.model.records import ArchiveRecord, Check, RunOutcome, RunRecord
+from agebackup.model.records import ArchiveRecord, Check, DrillRecord, RunOutcome, RunRecord
 
 GRACE = 7200.0
 """Seconds by which the newest archive may be older than the interval, unless max_age says more."""
@@ -21,7 +21,8 @@ class AppStatus:
     `stale` (exit code 5): backups are not being made, or the newest cannot be relied upon.
     `last_success` is when the last run that ended well began, None where none is known.
     `failing`: no run has ended well since `last_failure`.
-    `verified` and `restored` are the archives that this was last tried with, and worked.
+    `verified` and `restored` are the archives that this was last tried with, and worked. `drill` is
+    the last drill, good or bad.
     """
 
     app: str
@@ -38,6 +39,7 @@ class AppStatus:
     next_run: datetime | None
     running: bool
     findings: tuple[Finding, ...]
+    drill: DrillRecord | None = None
 
 
 def judge(facts: Facts, now: datetime) -> AppStatus:
@@ -73,6 +75,7 @@ def judge(facts: Facts, now: datetime) -> AppStatus:
         next_run=timer.next_run if timer and facts.watch and state != "disabled" else None,
         running=facts.running,
         findings=worst_first(findings),
+        drill=facts.drill,
     )
 
 

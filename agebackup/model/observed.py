@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agebackup.model.keychecks import Custody
-from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 
@@ -38,7 +38,7 @@ class Facts:
     now. `archives` (undeleted) and `runs` come newest first. `look` None: the destination did not
     answer. `running`: the last run is still at work. `heard` and `success` are what last-run.json
     tells: when the last run ended, and when the last one that ended well began. `custody` is what
-    is known of the app's keys.
+    is known of the app's keys, `drill` the last drill, `drill_timer` what starts drills of the app.
     """
 
     app: str
@@ -53,3 +53,5 @@ class Facts:
     heard: datetime | None = None
     success: datetime | None = None
     custody: Custody = field(default_factory=Custody)
+    drill: DrillRecord | None = None
+    drill_timer: Timer | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from agebackup.errors import UsageError, printable
+from agebackup.model.assertions import Assertion
 from agebackup.model.command import Command
 from agebackup.model.retention import Policy
 from agebackup.model.source import Count, Source
@@ -54,7 +55,8 @@ class Profile:
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
     that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
     compression. `include_config` and `include_tokens` take these without the flag: a timer gives
-    none. Without `retention` nothing of the app is ever pruned.
+    none. Without `retention` nothing of the app is ever pruned. `assertions` are what a drill
+    asks of a restored copy.
     """
 
     name: str
@@ -81,6 +83,16 @@ class Profile:
     include_tokens: bool = False
     retention: Policy | None = None
     watch: Watch = field(default_factory=Watch)
+    assertions: tuple[Assertion, ...] = ()
+
+    @property
+    def max_user_versions(self) -> dict[str, int]:
+        """The newest `user_version` that the app understands, by database, where it is declared."""
+        return {
+            one.name: one.max_user_version
+            for one in self.databases
+            if one.max_user_version is not None
+        }
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding
@@ -27,16 +28,21 @@ class Timer:
     gone: bool = False
     altered: bool = False
     next_run: datetime | None = None
+    task: Literal["backup", "drill"] = "backup"
 
     @property
     def whose(self) -> str:
         """Return what it is a timer of, in words."""
-        return self.app or "all apps"
+        whose = self.app or "all apps"
+        return f"drills of {whose}" if self.task == "drill" else whose
 
     @property
     def again(self) -> str:
         """Return the command that installs it again."""
-        return f"agebackup schedule install {self.app}".rstrip() + f" --every {self.every}"
+        install = f"agebackup schedule install {self.app}".rstrip()
+        if self.task == "drill":
+            return f"{install} --drill {self.every} -i KEY"
+        return f"{install} --every {self.every}"
 
     def expected(self, interval: float) -> float:
         """Return how often, in seconds, an app is backed up: one timer for all apps only asks."""
@@ -77,7 +83,7 @@ def not_firing(timer: Timer) -> Iterator[Finding]:
             "timer-altered",
             timer.whose,
             f"The timer ({timer.kind}) no longer fires as it was installed ({timer.every}).",
-            f"Install it again, or with another --every: {timer.again}",
+            f"Install it again, or at another rhythm: {timer.again}",
         )
 
 

@@ -1,7 +1,7 @@
 """Who is told that a run begins and how it ended; whoever cannot be told is a warning, no more."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agebackup.errors import AgebackupError, StoppedError
@@ -90,15 +90,9 @@ class Telling:
     def _run(
         self, name: str, command: Command, last: LastRun, most: float, progress: Progress
     ) -> str:
-        seconds = min(command.seconds, most)
         said = last.text() if name != "desktop" else b""
-        try:
-            tell_command(command.argv, said, seconds=seconds, progress=progress, cwd=self.directory)
-        except StoppedError:
-            return f"The hook {name} was cut off, because a stop was asked for."
-        except (AgebackupError, OSError) as error:
-            return f"The hook {name} failed: {getattr(error, 'message', None) or error}"
-        return ""
+        bounded = replace(command, seconds=min(command.seconds, most))
+        return call_hook(name, bounded, said, progress, self.directory)
 
     def _ping(self, signal: Signal, seconds: float, body: bytes) -> Ping | None:
         if not self.hooks.healthcheck_url:
@@ -114,6 +108,20 @@ class Telling:
             self._start.abandon()
             return ""
         return _unheard("start", self._start.end())
+
+
+def call_hook(
+    name: str, command: Command, said: bytes, progress: Progress, directory: Path | None
+) -> str:
+    """Run the hook `name`, with `said` on its stdin; return why that failed, "" if it did not."""
+    seconds = command.seconds
+    try:
+        tell_command(command.argv, said, seconds=seconds, progress=progress, cwd=directory)
+    except StoppedError:
+        return f"The hook {name} was cut off, because a stop was asked for."
+    except (AgebackupError, OSError) as error:
+        return f"The hook {name} failed: {getattr(error, 'message', None) or error}"
+    return ""
 
 
 def _unheard(which: str, problem: str) -> str:

@@ -20,7 +20,7 @@ from agebackup.model.freshness import AppStatus, judge
 from agebackup.model.keychecks import Custody
 from agebackup.model.names import ArchiveName
 from agebackup.model.observed import Facts, Look
-from agebackup.model.records import ArchiveRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
 from agebackup.operations.custody import recipients_in, recipients_of
@@ -52,18 +52,20 @@ class Watched:
     success: datetime | None = None
     recipients: tuple[str, ...] = ()
     recipients_files: tuple[Path, ...] = ()
+    drill_timer: Timer | None = None
 
 
 @dataclass(frozen=True)
 class Known:
     """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs.
 
-    `custody` is what it knows of the keys, without the recipients.
+    `custody` is what it knows of the keys, without the recipients. Of drills only the last.
     """
 
     archives: tuple[ArchiveRecord, ...] = ()
     runs: tuple[RunRecord, ...] = ()
     custody: Custody = field(default_factory=Custody)
+    drill: DrillRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,7 @@ def _known(
         return None
     with ledger:
         try:
-            checks = ledger.keychecks()
-            return {
-                app: Known(
-                    ledger.archives(app),
-                    ledger.runs(app, limit=RUNS),
-                    Custody(checks=checks, since=ledger.beginning(app)),
-                )
-                for app in apps
-            }
+            return {app: _of_app(app, ledger) for app in apps}
         except LedgerError as error:
             progress.warn(f"{error.message} {error.hint}")
             return None
@@ -127,6 +121,16 @@ def _custody(
         return Custody()
     recipients = recipients_of(one.recipients, one.recipients_files, read)
     return replace(known[one.app].custody, recipients=recipients)
+
+
+def _of_app(app: str, ledger: Ledger) -> Known:
+    last = ledger.drills(app, limit=1)
+    return Known(
+        ledger.archives(app),
+        ledger.runs(app, limit=RUNS),
+        Custody(checks=ledger.keychecks(), since=ledger.beginning(app)),
+        last[0] if last else None,
+    )
 
 
 def _look(directory: Path, now: datetime) -> Result:
@@ -200,6 +204,8 @@ def _facts(
         heard=one.heard,
         success=one.success,
         custody=custody,
+        drill=mine.drill,
+        drill_timer=one.drill_timer,
     )
 
 

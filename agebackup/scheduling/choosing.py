@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agebackup.errors import RefusedError
 from agebackup.scheduling.cron import Cron
-from agebackup.scheduling.job import Person, Timers
+from agebackup.scheduling.job import Person, Task, Timers
 from agebackup.scheduling.launchd import Launchd
 from agebackup.scheduling.systemd import Systemd
 from agebackup.system.claims import Claims
@@ -12,13 +12,13 @@ from agebackup.system.progress import Progress
 
 
 def all_timers(
-    person: Person, claims: Claims, progress: Progress, *, system: bool
+    person: Person, claims: Claims, progress: Progress, *, system: bool, task: Task = "backup"
 ) -> Sequence[Timers]:
     """Return timers of every kind, the better ones first. `system`: the machine's own."""
-    systemd = Systemd(person, progress, claims, system=system)
+    systemd = Systemd(person, progress, claims, system=system, task=task)
     if system:
         return (systemd,)
-    return Launchd(person, progress, claims), systemd, Cron(person, progress)
+    return Launchd(person, progress, claims, task=task), systemd, Cron(person, progress, task=task)
 
 
 def timers_of(kind: str, among: Sequence[Timers]) -> Timers:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from agebackup.errors import FailedError, UsageError, printable
-from agebackup.model.calendar import DAY, WEEK, Every, rhythm_of
+from agebackup.model.calendar import DAY, Every, rhythm_of
 from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, apps_of, timer_name
 from agebackup.system.process import CommandResult
 
@@ -25,7 +25,7 @@ _HEADER = re.compile(
 )
 _LINE = re.compile(r"[ \t]*(?:[^ \t]+[ \t]+){5}(.*)")
 _FIRST = re.compile(r"^# BEGIN (agebackup\S*) ", re.MULTILINE)
-_MARKER = re.compile(r"# (BEGIN|END) agebackup(-|\b)")
+_MARKER = re.compile(r"# (BEGIN|END) agebackup(-|_|\b)")
 
 
 class Cron(Timers):
@@ -46,11 +46,11 @@ class Cron(Timers):
         return {_PLACE: block(job, self._politely())}
 
     def present(self, app: str) -> Mapping[str, str]:
-        _, mine, _ = parted(self._read(), timer_name(app))
+        _, mine, _ = parted(self._read(), timer_name(app, self.task))
         return {_PLACE: mine} if mine else {}
 
     def apps(self) -> Sequence[str]:
-        return apps_of(_FIRST.findall(self._read()))
+        return apps_of(_FIRST.findall(self._read()), self.task)
 
     def rhythm(self, app: str) -> Every | None:
         lines = self.present(app).get(_PLACE, "").splitlines()
@@ -63,7 +63,7 @@ class Cron(Timers):
         self._write(before + gap + block(job, self._politely()) + after)
 
     def remove(self, app: str) -> bool:
-        before, mine, after = parted(self._read(), timer_name(app))
+        before, mine, after = parted(self._read(), timer_name(app, self.task))
         if mine:
             self._write(before + after)
         return bool(mine)
@@ -74,7 +74,7 @@ class Cron(Timers):
         if line is None:
             raise FailedError(
                 f"There is no line of {job.name} in the crontab.",
-                hint=f"Install it: agebackup schedule install {job.app}".rstrip(),
+                hint="Install it: agebackup schedule install",
             )
         variables = cron_environment(self.person)
         words = [f"{name}={value}" for name, value in variables.items()]
@@ -85,7 +85,7 @@ class Cron(Timers):
         daemons = ("cron", "crond", "busybox")
         if self.found("pgrep") and all(self.ask("pgrep", "-x", one).code for one in daemons):
             found.append("No cron daemon runs on this machine, so nothing will start the job.")
-        if job.every.seconds >= DAY:
+        if job.every.seconds >= DAY and job.task == "backup":
             found.append(
                 "cron makes up for nothing: a run that is missed because the machine is off or "
                 "asleep is left out. One timer for all apps that asks every hour makes up for it: "
@@ -184,7 +184,8 @@ def fields(every: Every) -> str:
     if every.hours:
         return "0 * * * *" if every.hours == 1 else f"0 */{every.hours} * * *"
     hour, minute = every.clock
-    return f"{minute} {hour} * * {0 if every.seconds == WEEK else '*'}"
+    date, day = "1" if every.monthly else "*", "0" if every.weekly else "*"
+    return f"{minute} {hour} {date} * {day}"
 
 
 def parted(crontab: str, name: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.calendar import Every
 from agebackup.model.names import require_app
-from agebackup.scheduling.job import KINDS
+from agebackup.scheduling.job import KINDS, Task
 from agebackup.system.claims import Claims
 from agebackup.system.durable import write_durably
 from agebackup.system.regular import content
@@ -21,13 +21,18 @@ _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 @dataclass(frozen=True)
 class Installed:
-    """A timer that was installed: for one app, or for all of them (""); `system`: the machine's."""
+    """A timer that was installed: for one app, or for all of them (""); `system`: the machine's.
+
+    `identities` are the files, by their absolute paths, with which drills are made.
+    """
 
     app: str
     every: Every
     kind: str
     since: datetime
     system: bool = False
+    task: Task = "backup"
+    identities: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -35,14 +40,14 @@ class Installed:
         return float(self.every.seconds)
 
 
-def installed(file: Path) -> Mapping[str, Installed]:
-    """Return the installed timers by app; none where there is no such file.
+def installed(file: Path, task: Task = "backup") -> Mapping[str, Installed]:
+    """Return the timers of `task` that `file` notes, by app; none where there is no such file.
 
     Raises `FailedError` where the file cannot be read or understood.
     """
     try:
         raw = json.loads(content(file, _LONGEST))["timers"]
-        return {app: _understood(app, one) for app, one in raw.items()}
+        return {app: _understood(app, one, task) for app, one in raw.items()}
     except FileNotFoundError:
         return {}
     except (OSError, *_DAMAGE, UsageError) as error:
@@ -54,13 +59,14 @@ def installed(file: Path) -> Mapping[str, Installed]:
         ) from None
 
 
-def _understood(app: str, raw: Mapping[str, Any]) -> Installed:
+def _understood(app: str, raw: Mapping[str, Any], task: Task) -> Installed:
     if app:
         require_app(app)
     kind, since = raw["kind"], datetime.fromisoformat(raw["since"])
     if kind not in KINDS or since.tzinfo is None:
         raise ValueError(f"{kind} is no kind, or {since} no moment")
-    return Installed(app, Every.parse(raw["every"]), kind, since, raw.get("system") is True)
+    system, identities = raw.get("system") is True, tuple(map(str, raw.get("identities", ())))
+    return Installed(app, Every.parse(raw["every"]), kind, since, system, task, identities)
 
 
 def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> None:
@@ -71,6 +77,7 @@ def remember(file: Path, timers: Mapping[str, Installed], claims: Claims) -> Non
             "kind": one.kind,
             "system": one.system,
             "since": one.since.isoformat(),
+            **({"identities": list(one.identities)} if one.identities else {}),
         }
         for app, one in timers.items()
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agebackup.errors import RefusedError, UsageError, printable
 from agebackup.model.calendar import Every
@@ -16,10 +17,13 @@ from agebackup.system.process import CommandError, CommandResult, run_command, t
 from agebackup.system.progress import Progress
 
 KINDS = ("systemd", "launchd", "cron")
+Task = Literal["backup", "drill"]
+"""What a timer starts: `agebackup run`, or `agebackup drill`."""
 LONGEST_RUN = 43_200.0
 """Seconds that a run may take before its timer ends it."""
 _LOOK = 20.0
-_TIMER_NAME = re.compile(r"(?:org\.)?agebackup(?:[-.](.*))?")
+_STEMS = {"backup": "agebackup", "drill": "agebackup_drill"}
+"""How the names of timers begin: no app has a `_` in its name."""
 _LONGEST_DELAY, _SHARE = 300, 12
 _UNWRITABLE = ("Cc", "Cs")
 """Categories of characters that no crontab, unit file or plist can hold: line ends, lone halves."""
@@ -38,6 +42,7 @@ class Job:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     writable: tuple[Path, ...]
+    task: Task = "backup"
 
     def __post_init__(self) -> None:
         for text in (*self.command, *self.environment.values(), *map(str, self.writable)):
@@ -56,18 +61,25 @@ class Job:
     @property
     def name(self) -> str:
         """What the timer is called wherever it is installed."""
-        return timer_name(self.app)
+        return timer_name(self.app, self.task)
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in words."""
+        what = self.app or "every app"
+        return f"back up {what}" if self.task == "backup" else f"drill {what}"
 
 
-def timer_name(app: str) -> str:
+def timer_name(app: str, task: Task = "backup") -> str:
     """Return what the timer of `app` ("": of all apps) is called."""
-    return f"agebackup-{app}" if app else "agebackup"
+    return f"{_STEMS[task]}-{app}" if app else _STEMS[task]
 
 
-def apps_of(names: Iterable[str]) -> list[str]:
-    """Return the apps whose timers are called by one of `names`; what is not ours is left out."""
+def apps_of(names: Iterable[str], task: Task = "backup") -> list[str]:
+    """Return the apps whose timers of `task` are called by one of `names`; others are left out."""
+    name = re.compile(rf"(?:org\.)?{_STEMS[task]}(?:[-.](.*))?")
     found = set()
-    for match in filter(None, map(_TIMER_NAME.fullmatch, names)):
+    for match in filter(None, map(name.fullmatch, names)):
         with suppress(UsageError):
             found.add(require_app(match[1]) if match[1] else "")
     return sorted(found)
@@ -85,13 +97,14 @@ class Person:
 
 
 class Timers(ABC):
-    """One kind of timer. Nothing but `install` and `remove` changes anything."""
+    """One kind of timer, of one task. Nothing but `install` and `remove` changes anything."""
 
     kind: str
 
-    def __init__(self, person: Person, progress: Progress) -> None:
+    def __init__(self, person: Person, progress: Progress, *, task: Task = "backup") -> None:
         self.person = person
         self.progress = progress
+        self.task: Task = task
 
     @abstractmethod
     def trouble(self) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from agebackup.errors import FailedError
-from agebackup.model.calendar import WEEK, Every, rhythm_of
+from agebackup.model.calendar import Every, rhythm_of
 from agebackup.scheduling.files import put, take_away
-from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, apps_of
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Task, Timers, apps_of, timer_name
 from agebackup.system.claims import Claims
 from agebackup.system.clock import Deadline, pause
 from agebackup.system.process import CommandResult
@@ -27,8 +27,10 @@ class Launchd(Timers):
 
     kind = "launchd"
 
-    def __init__(self, person: Person, progress: Progress, claims: Claims) -> None:
-        super().__init__(person, progress)
+    def __init__(
+        self, person: Person, progress: Progress, claims: Claims, *, task: Task = "backup"
+    ) -> None:
+        super().__init__(person, progress, task=task)
         self.claims = claims
         self._domain = f"gui/{person.uid}"
 
@@ -40,14 +42,16 @@ class Launchd(Timers):
         return ""
 
     def render(self, job: Job) -> Mapping[str, str]:
-        return {str(self._file(job.app)): plistlib.dumps(_agent(job, label(job.app))).decode()}
+        agent = _agent(job, self._label(job.app))
+        return {str(self._file(job.app)): plistlib.dumps(agent).decode()}
 
     def present(self, app: str) -> Mapping[str, str]:
         file = self._file(app)
         return {str(file): file.read_text(errors="replace")} if file.is_file() else {}
 
     def apps(self) -> Sequence[str]:
-        return apps_of(file.stem for file in self._file("").parent.glob("org.agebackup*.plist"))
+        files = self._file("").parent.glob("org.agebackup*.plist")
+        return apps_of((file.stem for file in files), self.task)
 
     def rhythm(self, app: str) -> Every | None:
         try:
@@ -59,28 +63,30 @@ class Launchd(Timers):
 
     def install(self, job: Job) -> None:
         file = self._file(job.app)
-        self.ask("launchctl", "bootout", f"{self._domain}/{label(job.app)}")
+        self.ask("launchctl", "bootout", f"{self._domain}/{self._label(job.app)}")
         put(file, self.render(job)[str(file)], self.claims)
         self.do("launchctl", "bootstrap", self._domain, str(file))
 
     def remove(self, app: str) -> bool:
         there = bool(self.present(app))
         if there:
-            self.ask("launchctl", "bootout", f"{self._domain}/{label(app)}")
+            self.ask("launchctl", "bootout", f"{self._domain}/{self._label(app)}")
             take_away(self._file(app))
         return there
 
     def run(self, job: Job) -> CommandResult:
         # started by launchd itself: run from here, it would have the terminal's permissions
-        self.do("launchctl", "kickstart", f"{self._domain}/{label(job.app)}")
+        self.do("launchctl", "kickstart", f"{self._domain}/{self._label(job.app)}")
         deadline = Deadline(LONGEST_RUN)
         while True:
             self.progress.stop.check()
-            listed = self.do("launchctl", "list", label(job.app)).stdout
+            listed = self.do("launchctl", "list", self._label(job.app)).stdout
             if not _PID.search(listed):
                 break
             if deadline.expired:
-                raise FailedError(f"{label(job.app)} is still running.", hint="See agebackup log.")
+                raise FailedError(
+                    f"{self._label(job.app)} is still running.", hint="See agebackup log."
+                )
             pause(_STEP)
         status = _STATUS.search(listed)
         code = os.waitstatus_to_exitcode(int(status[1])) if status else 1
@@ -96,13 +102,17 @@ class Launchd(Timers):
             f"{job.command[0]} Full Disk Access (System Settings, Privacy & Security).",
         )
 
+    def _label(self, app: str) -> str:
+        return label(app, self.task)
+
     def _file(self, app: str) -> Path:
-        return self.person.home / "Library" / "LaunchAgents" / f"{label(app)}.plist"
+        return self.person.home / "Library" / "LaunchAgents" / f"{self._label(app)}.plist"
 
 
-def label(app: str) -> str:
+def label(app: str, task: Task = "backup") -> str:
     """Return the label of the agent of `app`."""
-    return f"org.agebackup.{app}" if app else "org.agebackup"
+    name = timer_name("", task)
+    return f"org.{name}.{app}" if app else f"org.{name}"
 
 
 def _agent(job: Job, name: str) -> dict[str, Any]:
@@ -128,5 +138,6 @@ def moments(every: Every) -> list[dict[str, int]]:
     if every.hours:
         return [{"Hour": hour, "Minute": 0} for hour in range(0, 24, every.hours)]
     hour, minute = every.clock
-    day = {"Weekday": 0} if every.seconds == WEEK else {}
+    day = {"Weekday": 0} if every.weekly else {}
+    day = {"Day": 1} if every.monthly else day
     return [{**day, "Hour": hour, "Minute": minute}]

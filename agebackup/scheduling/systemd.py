@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from agebackup.errors import UsageError, printable
-from agebackup.model.calendar import WEEK, Every, rhythm_of
+from agebackup.model.calendar import Every, rhythm_of
 from agebackup.scheduling.files import put, take_away
-from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Timers, apps_of, timer_name
+from agebackup.scheduling.job import LONGEST_RUN, Job, Person, Task, Timers, apps_of, timer_name
 from agebackup.system.claims import Claims
 from agebackup.system.process import CommandResult
 from agebackup.system.progress import Progress
@@ -21,7 +21,7 @@ SYSTEM_UNITS = Path("/etc/systemd/system")
 
 _SERVICE = """\
 [Unit]
-Description=agebackup: back up {what}
+Description=agebackup: {what}
 Documentation=man:systemd.timer(5)
 
 [Service]
@@ -42,7 +42,7 @@ SystemCallArchitectures=native
 """
 _TIMER = """\
 [Unit]
-Description=agebackup: when to back up {what}
+Description=agebackup: when to {what}
 
 [Timer]
 OnCalendar={calendar}
@@ -59,8 +59,16 @@ class Systemd(Timers):
 
     kind = "systemd"
 
-    def __init__(self, person: Person, progress: Progress, claims: Claims, *, system: bool) -> None:
-        super().__init__(person, progress)
+    def __init__(
+        self,
+        person: Person,
+        progress: Progress,
+        claims: Claims,
+        *,
+        system: bool,
+        task: Task = "backup",
+    ) -> None:
+        super().__init__(person, progress, task=task)
         self.claims = claims
         self.system = system
         self.units = SYSTEM_UNITS if system else person.config_home / "systemd" / "user"
@@ -79,11 +87,10 @@ class Systemd(Timers):
         return f"{whose} systemd does not answer: {printable(said).rstrip('.')}."
 
     def render(self, job: Job) -> Mapping[str, str]:
-        what = job.app or "every app"
         environment = [f"Environment={quoted(f'{k}={v}')}\n" for k, v in job.environment.items()]
         writable = [f"ReadWritePaths={quoted('-' + str(path))}\n" for path in job.writable]
         service = _SERVICE.format(
-            what=what,
+            what=job.purpose,
             command=command_line(job.command),
             environment="".join(environment),
             seconds=int(LONGEST_RUN),
@@ -91,7 +98,7 @@ class Systemd(Timers):
             privileges=self._privileges(),
             temporary="" if _in_temporary(job) else "PrivateTmp=yes\n",
         )
-        timer = _TIMER.format(what=what, calendar=calendar(job.every), delay=job.delay)
+        timer = _TIMER.format(what=job.purpose, calendar=calendar(job.every), delay=job.delay)
         service_file, timer_file = self._files(job.app)
         return {str(service_file): service, str(timer_file): timer}
 
@@ -103,7 +110,7 @@ class Systemd(Timers):
         }
 
     def apps(self) -> Sequence[str]:
-        return apps_of(file.stem for file in self.units.glob("agebackup*.timer"))
+        return apps_of((file.stem for file in self.units.glob("agebackup*.timer")), self.task)
 
     def rhythm(self, app: str) -> Every | None:
         lines = self.present(app).get(str(self._files(app)[1]), "").splitlines()
@@ -118,7 +125,7 @@ class Systemd(Timers):
         self.do(*self._control, "restart", f"{job.name}.timer")
 
     def remove(self, app: str) -> bool:
-        name, there = timer_name(app), bool(self.present(app))
+        name, there = timer_name(app, self.task), bool(self.present(app))
         if there:
             self.ask(*self._control, "disable", "--now", f"{name}.timer")
         # the link too: without a session, disable could not be heard
@@ -164,7 +171,7 @@ class Systemd(Timers):
         return "PrivateUsers=yes\n" if able else ""
 
     def _files(self, app: str) -> tuple[Path, Path]:
-        name = timer_name(app)
+        name = timer_name(app, self.task)
         return self.units / f"{name}.service", self.units / f"{name}.timer"
 
 
@@ -175,8 +182,8 @@ def calendar(every: Every) -> str:
     if every.hours:
         return f"*-*-* 00/{every.hours}:00:00"
     hour, minute = every.clock
-    day = "Sun " if every.seconds == WEEK else ""
-    return f"{day}*-*-* {hour:02}:{minute:02}:00"
+    day, date = "Sun " if every.weekly else "", "01" if every.monthly else "*"
+    return f"{day}*-*-{date} {hour:02}:{minute:02}:00"
 
 
 def quoted(text: str) -> str:

@@ -7,7 +7,6 @@ ever after; it is raised once pyrage has returned, however it returned.
 
 import hashlib
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Literal
 
 import pyrage  # type: ignore[import-untyped]
@@ -127,24 +126,6 @@ def decrypt(
     plaintext_sha256 = inner.hexdigest() if inner else ""
     counts = given.count, writer.count, taken.count
     return Decrypted(*counts, digest.hexdigest(), plaintext_sha256)
-
-
-def opens(header: bytes, identities: Identities) -> bool:
-    """Return whether one of `identities` opens the age file that begins with `header`.
-
-    `header` ends with the 16 bytes of the nonce, so that nothing of the content is ever decrypted.
-    Raises `VerificationError` where the header is damaged.
-    """
-    try:
-        pyrage.decrypt_io(BytesIO(header), BytesIO(), list(identities.keys))
-    except BaseException as error:  # a panic of pyrage derives from BaseException
-        if isinstance(error, OSError):  # the content is missing: it had found the key
-            return True
-        found = _undecrypted(error)
-        if isinstance(found, NoIdentityError):
-            return False
-        raise found from None
-    return True
 
 
 class _Compressing:

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from agebackup.errors import FailedError
-from agebackup.model.ageheader import NONCE_BYTES
-from agebackup.snapshot.encryption import Decrypted, decrypt, encrypt, opens
+from agebackup.snapshot.encryption import Decrypted, decrypt, encrypt
+from agebackup.snapshot.keyfit import openers
 from agebackup.snapshot.keys import Identities, Recipients
 from agebackup.snapshot.sealed import encryption_of, quick_check, require_exact_size, start
 from agebackup.system.process import TICK, Worker
@@ -68,12 +68,11 @@ def plaintext_of(descriptor: int, identities: Identities, progress: Progress) ->
 
 
 def is_for(descriptor: int, identities: Identities) -> bool:
-    """Return whether one of `identities` opens the file `descriptor`, by its header alone.
+    """Return whether one of `identities` opens the file `descriptor`, by its beginning alone.
 
-    Raises as `quick_check`.
+    Raises as `quick_check` and `openers`.
     """
-    length = quick_check(descriptor).length + NONCE_BYTES
-    return bool(identities.keys) and opens(os.pread(descriptor, length, 0), identities)
+    return bool(openers(descriptor, quick_check(descriptor).length, identities))
 
 
 def _follow(workers: Sequence[Worker], draft: int, progress: Progress) -> None:

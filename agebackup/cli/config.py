@@ -39,6 +39,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 @click.option(
     "-R", "--recipients-file", "recipients_files", multiple=True, type=FILE, help="As -r, a file."
 )
+@click.option("--signing-key", type=FILE, help="As for create.")
 @click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="Derived state.")
 @click.option("--attachments-named-by", "named_by", type=click.Choice(HASHES), help="As create.")
 @global_options

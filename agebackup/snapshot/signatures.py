@@ -29,7 +29,7 @@ _TRIAL = b"agebackup tries a signing key\n"
 _GOOD = re.compile(r'^Good ".*" signature .*?with (\S+) key (\S+)$', re.MULTILINE | re.DOTALL)
 _CAUSES = (
     ("Permission denied", "it cannot be read", "See to its permissions."),
-    ("bad permissions", "others may read it", "Take that from them: chmod 600 FILE."),
+    ("too open", "others may read it", "Take that from them: chmod 600 FILE."),
     (
         "incorrect passphrase",
         "it is protected by a passphrase, and no agent holds it",

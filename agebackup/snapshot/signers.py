@@ -83,27 +83,35 @@ class _Check:
         # In local time and without the Z, which OpenSSH understands only from 9.1 on.
         when = f"-Overify-time={self.moment.astimezone():%Y%m%d%H%M%S}"
         given = ("-f", file, "-s", str(self.private / "signature"), when)
-        more = ("-r", str(self.private / "revoked")) if revocations else ()
         try:
             found = keygen(("-Y", "find-principals", *given), b"", self.progress)
         except CommandError as error:
             return self._refused(error)
         refused = Attested(problem="Its signer has no name in the file of signers")
         for name in filter(None, found.stdout.splitlines()):
-            argv = ("-Y", "verify", *given, "-n", NAMESPACE, "-I", name, *more)
+            argv = ("-Y", "verify", *given, "-n", NAMESPACE, "-I", name)
             try:
-                good = keygen(argv, self.content, self.progress)
+                key = key_in(keygen(argv, self.content, self.progress).stdout)
             except CommandError as error:
                 refused = self._refused(error)
                 continue
-            return Attested(name, key_in(good.stdout))
+            if not revocations or self._stands(argv):
+                return Attested(name, key)
+            refused = Attested(problem="Its signer's key is among those that are revoked")
         return refused
+
+    def _stands(self, argv: tuple[str, ...]) -> bool:
+        """Return whether what is good stays so beside the revoked keys; nothing says why not."""
+        try:
+            keygen((*argv, "-r", str(self.private / "revoked")), self.content, self.progress)
+        except CommandError:
+            return False
+        return True
 
     def _refused(self, error: CommandError) -> Attested:
         said = error.result.stderr
         when = f"at the archive's own time, {self.moment:%Y-%m-%d %H:%M:%S} UTC"
         reasons = {
-            "revoked": "Its signer's key is revoked",
             "has expired": f"Its signer's key was not valid any more {when}",
             "not yet valid": f"Its signer's key was not valid yet {when}",
             "namespace": f'Its signer\'s key is not permitted to sign for "{NAMESPACE}"',
@@ -112,7 +120,8 @@ class _Check:
         for word, problem in reasons.items():
             if word in said:
                 return Attested(problem=problem)
-        return Attested(problem=f"Its signature does not count, ssh-keygen says: {last(said)}")
+        why = f": {last(said)}" if said.strip() else ""
+        return Attested(problem=f"The file of signers does not allow its signer{why}")
 
 
 def read_signers(file: Path, revoked: Path | None, directory: Path, claims: Claims) -> Signers:

@@ -181,8 +181,9 @@ def keygen(
 
 def laid(path: Path, content: bytes) -> str:
     """Write `content` to `path` in a private directory, for the program; return its name."""
-    with explained(path.parent), open(path, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with explained(path.parent), os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # a umask may have taken it from its owner too
         file.write(content)
     return str(path)
 

@@ -545,6 +545,20 @@ def test_keygen_signing_replaces_nothing(world: World) -> None:
     assert (world.directory / "one").read_text() == "mine"
 
 
+def test_a_killed_keygen_leaves_no_key_for_long(world: World) -> None:
+    """After SIGKILL between the making of a key and its place the next run removes it."""
+    program = world.directory / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n{shutil.which("ssh-keygen")} "$@"\nkill -9 $PPID\n')
+    program.chmod(0o700)
+    env = {**world.env, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    assert world.run("keygen", "--signing", "-o", "signing", env=env).code == -9
+    assert not (world.directory / "signing").exists()
+    assert world.leftovers() and list(world.directory.rglob("key"))
+    world.run("doctor", "--fix")
+    assert world.leftovers() == () and not list(world.directory.rglob("key"))
+
+
 def doctor(world: World) -> dict[str, str]:
     """Return the facts of doctor's problems, by code."""
     said = json.loads(world.run("doctor", "--json").out)
@@ -565,10 +579,13 @@ def test_doctor_tries_the_signing_key(
     assert doctor(world) == {}
     text = world.config.read_text()
     assert f'signing_key = "{key}"' in text
+    assert f"signed with  {key}" in world.run("config", "check").out
     world.config.write_text(text.replace('recipients = ["', f'recipients = ["{public(key)}", "'))
     assert "is also a recipient" in doctor(world)["signing-key-opens"]
     world.config.write_text(text.replace(str(key), f"{key}.gone"))
     assert "no such file" in doctor(world)["signing-key-unusable"]
+    checked = world.run("config", "check")
+    assert checked.code == 2 and "signing_key: there is no file" in checked.out
     world.config.write_text(f'trusted_signers = "absent"\n{text}')
     assert "absent" in doctor(world)["unusable"]
     world.config.write_text(f'trusted_signers = "{signers}"\n{text}')

@@ -13,6 +13,7 @@ from signing import keygen, public, ssh_key
 
 from agebackup.errors import FailedError
 from agebackup.model.sshsig import parse_signature
+from agebackup.snapshot import signatures
 from agebackup.snapshot.signatures import (
     TRIAL_NAMESPACE,
     Bench,
@@ -229,6 +230,19 @@ def test_what_a_program_says(
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     error = refused(key, {"PATH": os.environ["PATH"]})
     assert re.search(cause, error.message)
+
+
+def test_a_key_that_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A touch that never comes ends with the time limit, not with the night."""
+    key = ssh_key(tmp_path / "key")
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(signatures, "SECONDS", 0.3)
+    error = refused(key, {"PATH": os.environ["PATH"]})
+    assert "there was none after 0.3 seconds" in error.message and "touch" in error.hint
 
 
 def test_a_new_key(tmp_path: Path) -> None:

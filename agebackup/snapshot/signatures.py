@@ -90,7 +90,7 @@ class SigningKey:
         cause, hint = f"ssh-keygen says: {last(said)}", "Try the key by hand: ssh-keygen -Y sign."
         if not os.path.exists(self.file):
             cause, hint = "there is no such file", "Check its name."
-        elif error.result.code < 0:
+        elif "was not done in" in error.message:
             cause, hint = f"there was none after {SECONDS:g} seconds", "Does it wait for a touch?"
         else:
             for word, *explanation in _CAUSES:

@@ -332,6 +332,8 @@ def test_a_slip_in_the_configuration_takes_no_guard_away(
     configure(world, f'trusted_signers = "{signers}"\nnonsense = 1\n')
     done = restore(world, archive, keys)
     assert done.code == 2 and "trusted signers" in done.err and "nonsense" in done.err
+    done = restore(world, archive, keys, "--config", "absent.toml")
+    assert done.code == 2 and "absent.toml" in done.err and "--any-origin" in done.err
     assert not (world.directory / "restored").exists()
     assert restore(world, archive, keys, "--signers", signers).code == 0
     configure(world, "nonsense = 1\n")

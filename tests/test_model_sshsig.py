@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from signing import public, signature, ssh_key
+from signing import keygen, public, signature, ssh_key
 
 from agebackup.model.sshsig import parse_signature
 
@@ -38,6 +38,7 @@ def test_what_the_stock_program_writes_is_read(tmp_path: Path, kind: str) -> Non
     key = ssh_key(tmp_path / "key", "-t", kind)
     read = parse_signature(signature(key, b"content", "file"))
     assert (f"{read.kind} {read.key_text}", read.namespace) == (public(key), "file")
+    assert read.fingerprint == keygen("-l", "-f", key).decode().split()[1]
     assert not read.certified
 
 

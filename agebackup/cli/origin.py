@@ -1,5 +1,6 @@
 """Whose signatures count when archives are opened: flags first, then the configuration."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from agebackup.cli.console import Console
-from agebackup.errors import AgebackupError, UsageError, printable
+from agebackup.errors import AgebackupError, UsageError
 from agebackup.model.origin import ANY_NAME, ANY_ORIGIN
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def origin_options(command: F) -> F:
 def signers(to: Console, options: Mapping[str, Any]) -> "Signers | None":
     """Return whose signatures count, None where nobody's is asked for.
 
-    Raises `UsageError` for files that name nobody, and where the configuration cannot be read but
-    seems to name signers: a slip in it must not take the guard away.
+    Raises `UsageError` for files that name nobody, and where the configuration, or the one that
+    was named, cannot be used but may name signers: a slip must not take the guard away.
     """
     from agebackup.cli import directories
     from agebackup.snapshot.signers import read_signers
@@ -88,27 +89,26 @@ def _refuse_both(options: Mapping[str, Any]) -> None:
 
 def _declared(to: Console, *, needed: bool) -> tuple[Path | None, Path | None]:
     """Return what the configuration names: the file of signers, and that of revoked keys."""
-    from agebackup.cli.directories import config_path
+    from agebackup.cli.directories import config_file, config_path
     from agebackup.config import load_config
 
     path = config_path(to.settings)
-    if not path.exists():
+    if path == config_file() and not os.path.lexists(path):
         return None, None
     try:
         config = load_config(path, to.settings.environment)
     except AgebackupError as error:
-        if needed and _names_signers(path):
+        if needed and _may_name_signers(path):
             raise UsageError(
-                f"{printable(str(path))} names trusted signers, but cannot be used: "
-                f"{error.message}",
+                f"The configuration may name trusted signers, but cannot be used: {error.message}",
                 hint=f"Correct it, or say whom you trust: --signers FILE, or {ANY_ORIGIN}.",
             ) from None
         return None, None
     return config.trusted_signers, config.revoked_signers
 
 
-def _names_signers(path: Path) -> bool:
+def _may_name_signers(path: Path) -> bool:
     try:
         return _KEY in path.read_bytes()
     except OSError:
-        return False
+        return True

@@ -5,6 +5,7 @@ text that says one thing: whatever else stands in it makes it none.
 """
 
 import base64
+import hashlib
 import re
 import struct
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ class SshSignature:
     def key_text(self) -> str:
         """The public key as it stands in files of keys, without its kind."""
         return base64.b64encode(self.key).decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """The key's SHA-256 as ssh-keygen -l has it; that of a certificate is the whole one's."""
+        digest = base64.b64encode(hashlib.sha256(self.key).digest()).decode()
+        return f"SHA256:{digest.rstrip('=')}"
 
     @property
     def certified(self) -> bool:

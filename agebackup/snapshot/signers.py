@@ -60,7 +60,10 @@ class Signers:
             laid(private / "signature", signature)
             if self.revoked is not None:
                 laid(private / "revoked", self.revoked)
-            attested = Attested(problem="Its signer is not among those who are trusted")
+            stranger = (
+                f"Its signer, the key {signed.fingerprint}, is not among those who are trusted"
+            )
+            attested = Attested(problem=stranger)
             for line in lines:
                 attested = check.by(line, revocations=self.revoked is not None)
                 if attested.signer:

@@ -418,6 +418,25 @@ def test_an_unsigned_archive_says_nothing_of_signatures(
     assert SIGNATURE.encode() not in stream and b"ssh-keygen" not in stream
 
 
+def test_without_the_program_nothing_is_believed(
+    world: World, archive: Path, keys: Keys, signers: Path
+) -> None:
+    """Where ssh-keygen is missing or fails, an archive is not taken for signed (1, 13)."""
+    programs = world.directory / "bin"
+    programs.mkdir()
+    env = {**world.env, "PATH": str(programs)}
+    words = ("verify", archive, "-i", keys.identity, "--signers", signers)
+    done = world.run(*words, env=env)
+    assert done.code == 1 and "need the program ssh-keygen" in done.err
+    broken = programs / "ssh-keygen"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o700)
+    assert world.run(*words, env=env).code == 13
+    broken.write_text("#!/bin/sh\nexit 0\n")
+    assert world.run(*words, env=env).code == 13
+    assert world.leftovers() == ()
+
+
 # Making
 
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 NIGHTS = (ROOT / "agebackup" / "NIGHTS.md").read_text()
+TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -76,6 +77,21 @@ def test_the_first_backup(world: World, app: SampleApp) -> None:
     assert done.returncode == 0, done.stderr
     assert (world.directory / "restored" / "ledger.db").exists()
     assert (world.directory / "ledger" / "data" / "ledger.db").exists()
+
+
+def test_signed_archives(world: World, app: SampleApp) -> None:
+    """The README's commands sign, verify and restore; the recipe by hand proves the origin too."""
+    (world.directory / "backups").mkdir()
+    (sign,) = blocks("Signed archives", "sh")
+    (check,) = blocks("Signed archives", "bash")
+    by_hand = "age -d -i key.txt backups/*.age | tar x && cd ledger && set -o pipefail\n"
+    for code in ("agebackup keygen -o key.txt > key.pub\n" + sign, by_hand + check):
+        done = shell(world, code, world.directory)
+        assert done.returncode == 0, done.stderr
+    assert (world.directory / "signed" / "ledger.db").exists()
+    assert done.stdout.startswith('Good "agebackup@v1" signature for agebackup@')
+    (world.directory / "ledger" / "manifest.json").write_text("{}")
+    assert shell(world, "cd ledger\n" + check, world.directory).returncode != 0
 
 
 @pytest.mark.linux

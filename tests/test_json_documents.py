@@ -119,6 +119,24 @@ def test_what_a_command_prints_is_described(nightly: World, keys: Keys) -> None:
             (nightly.directory / "report.json").write_text(done.out)
 
 
+def test_what_signing_adds_is_described(nightly: World, keys: Keys) -> None:
+    """The fields that only signed archives and signing keys have, and a plan's, have lines too."""
+    made = json.loads(nightly.run("--json", "keygen", "--signing", "-o", "signing").out)
+    assert undescribed(made, WORDS["keygen"] | WORDS[""]) == set()
+    (nightly.directory / "signers").write_text(made["signer"] + "\n")
+    for name, line in {
+        "create": ("create", "notes", "--signing-key", "signing"),
+        "verify": ("verify", "notes:latest", "-i", str(keys.identity), "--signers", "signers"),
+        "create-again": ("create", "notes", "--signing-key", "signing", "--dry-run"),
+    }.items():
+        done = nightly.run("--json", *line)
+        assert done.code == 0, done.out
+        printed = json.loads(done.out)
+        assert (
+            undescribed(printed, WORDS[name.split("-")[0]] | WORDS["restore"] | WORDS[""]) == set()
+        )
+
+
 def test_last_run_json_is_described(nightly: World) -> None:
     """What monitoring reads has its lines too."""
     (file,) = (nightly.state / "apps").glob("*.last-run.json")

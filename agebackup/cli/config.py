@@ -39,6 +39,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 @click.option(
     "-R", "--recipients-file", "recipients_files", multiple=True, type=FILE, help="As -r, a file."
 )
+@click.option("--signing-key", type=FILE, help="As for create.")
 @click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="Derived state.")
 @click.option("--attachments-named-by", "named_by", type=click.Choice(HASHES), help="As create.")
 @global_options
@@ -120,6 +121,11 @@ def checked(profile: "Profile", settings: Settings) -> "Resolution":
     from agebackup.snapshot.keys import read_recipients
 
     resolution = check_profile(profile, search_path=settings.environment.get("PATH", os.defpath))
+    if profile.signing_key is not None and not profile.signing_key.is_file():
+        absent = f"there is no file {printable(str(profile.signing_key))}"
+        hint = "Make one: agebackup keygen --signing -o FILE"
+        found = (*resolution.findings, Finding("signing_key", absent, hint))
+        resolution = replace(resolution, findings=found)
     known = any(finding.key.startswith("recipients") for finding in resolution.findings)
     if known or not (profile.recipients or profile.recipients_files):
         return resolution
@@ -145,6 +151,8 @@ def _lines(resolution: "Resolution") -> list[str]:
         ]
     if profile.destination is not None:
         lines.append(f"    destination  {printable(str(profile.destination))}")
+    if profile.signing_key is not None:
+        lines.append(f"    signed with  {printable(str(profile.signing_key))}")
     return lines + [f"    {_finding(finding)}" for finding in resolution.findings]
 
 

@@ -45,6 +45,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 @click.option(
     "-R", "--recipients-file", "recipients_files", multiple=True, type=FILE, help="As -r, a file."
 )
+@click.option("--signing-key", type=FILE, help="Sign it with this SSH key, or an agent's .pub.")
 @click.option("--app", metavar="NAME", help="The app's name; else the first database's stem.")
 @click.option("--app-version", metavar="TEXT", help="The application's version, recorded.")
 @click.option("--manual", is_flag=True, help="Mark as taken by hand.")
@@ -173,6 +174,8 @@ def tell_created(to: Console, done: "Supervised") -> None:
         say(f"  left out: {manifest.skipped_count:,} ({reasons})")
     proof = "none" if report.proof == "none" else "decrypted and checked before it got its name"
     say(f"  proof: {proof}; {report.seconds:.1f} s")
+    if report.signed_with:
+        say(f"  signed: {printable(report.signed_with)}")
     if done.pruning.pruned:
         say(f"  pruned: {len(done.pruning.pruned):,}")
         for name in shortened(done.pruning.pruned):

@@ -43,5 +43,6 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
         Path(os.path.abspath(os.path.expanduser(flags.to))) if flags.to else None,
         [text.strip() for text in keys],
         [Path(os.path.abspath(file)) for file in (*files, *flags.recipients_files)],
+        Path(os.path.abspath(flags.signing_key)) if flags.signing_key else None,
     )
     declare(declaration, file, settings.environment, directories.claims())

@@ -80,6 +80,8 @@ class _Visit:
             self._recipients,
             self._permissions,
             self._keys,
+            self._signing,
+            self._signers,
             self._versions,
             self._sources,
             self._timers,
@@ -196,6 +198,26 @@ class _Visit:
         for finding in of_places(found, self.out.progress.stop):
             if finding.code != "identity-on-machine" or finding.subject not in meant:
                 yield finding
+
+    def _signing(self) -> "Iterator[Finding]":
+        from agebackup.cli import directories
+        from agebackup.cli.wiring import declared_recipients
+        from agebackup.operations.doctor import of_signing
+        from agebackup.snapshot.signatures import Bench, SigningKey
+
+        for one in self._profiles:
+            if one.signing_key is not None:
+                key = SigningKey(one.signing_key, self.out.settings.environment)
+                bench = Bench(
+                    directories.state_directory(), directories.claims(), self.out.progress
+                )
+                yield from of_signing(one.name, key, declared_recipients(one), bench)
+
+    def _signers(self) -> "Iterable[Finding]":
+        from agebackup.cli.origin import signers
+
+        signers(self.out, {"any_origin": False, "signers": None, "revoked": None})
+        return ()
 
     def _versions(self) -> "Iterable[Finding]":
         from agebackup.model.checkup import of_versions

@@ -22,6 +22,7 @@ class CreateFlags:
     overwrite: bool
     recipients: tuple[str, ...]
     recipients_files: tuple[Path, ...]
+    signing_key: Path | None
     app: str | None
     app_version: str | None
     manual: bool

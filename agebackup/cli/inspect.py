@@ -6,6 +6,7 @@ import click
 
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
+from agebackup.cli.origin import refuse_signers
 from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
 from agebackup.errors import counted, printable
@@ -36,11 +37,15 @@ def command(archive: str, to: str | None, **options: Any) -> int:
     if options["identities"] or tell.settings.variable(IDENTITY_VARIABLE):
         import msgspec
 
-        manifest, warnings = inspect_inside(path, reading(tell, options))
-        for text in warnings:
+        inside = inspect_inside(path, reading(tell, options))
+        for text in inside.warnings:
             tell.output.warn(text)
-        fields["manifest"] = msgspec.to_builtins(manifest)
-        lines += _manifest_lines(manifest)
+        fields["manifest"] = msgspec.to_builtins(inside.manifest)
+        fields["origin"] = msgspec.to_builtins(inside.origin)
+        lines += _manifest_lines(inside.manifest)
+        lines.append(f"origin:      {inside.origin}")
+    else:
+        refuse_signers(options)
     tell.output.result("\n".join(lines), **fields)
     return 0 if outside.whole else 4
 

@@ -6,6 +6,7 @@ import click
 
 from agebackup.cli import directories
 from agebackup.cli.console import Console, console
+from agebackup.cli.origin import refuse_signers
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.rekeyed import rekeyed_command
@@ -123,6 +124,8 @@ def _order(to: Console, options: dict[str, Any]) -> "RebuildOrder":
     from agebackup.operations.rebuild import RebuildOrder
 
     keyed = options["identities"] or to.settings.variable(IDENTITY_VARIABLE)
+    if not keyed:
+        refuse_signers(options)
     depth = Depth(
         now=now(),
         claims=directories.claims(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from agebackup.cli.console import Console
+from agebackup.cli.origin import origin_options, signers
 from agebackup.cli.passphrase import passphrase_reader
 from agebackup.cli.settings import IDENTITY_VARIABLE
 from agebackup.errors import UsageError
@@ -71,20 +72,31 @@ def key_options(command: F) -> F:
 
 
 def reading_options(command: F) -> F:
-    """Add the options of `key_options`, and those that raise the limits for an archive."""
+    """Add the options of `key_options` and `origin_options`, and those that raise the limits."""
     for name, what in reversed(LIMITS.items()):
         option = click.option(
             f"--max-{name}", type=click.IntRange(min=1), help=f"Accept at most this many {what}."
         )
         command = option(command)
-    return key_options(command)
+    return key_options(origin_options(command))
 
 
 def reading(to: Console, options: Mapping[str, Any]) -> "Reading":
-    """Return how archives are to be read: with which keys, within which limits."""
+    """Return how archives are to be read: with which keys, within which limits, by whom signed."""
+    return reading_with(identities(to, options), to, options)
+
+
+def reading_with(identities: "Identities", to: Console, options: Mapping[str, Any]) -> "Reading":
+    """Return the same with `identities` that were looked up, or are not needed."""
     from agebackup.operations.reading import Reading
 
-    return Reading(identities(to, options), limits(options), to.progress)
+    return Reading(
+        identities,
+        limits(options),
+        to.progress,
+        signers=signers(to, options),
+        any_name=options["any_name"],
+    )
 
 
 def identities(to: Console, options: Mapping[str, Any]) -> "Identities":

@@ -125,6 +125,7 @@ def _tell(to: Console, report: "RestoreReport") -> None:
         f"Restored {counted(report.files, 'file')} ({report.bytes:,} bytes) as of {time} "
         f"in {report.seconds:.1f} s; databases: {databases or 'none'}."
     )
+    say(str(report.origin))
     if report.left_out:
         say(f"Left out as asked: {', '.join(report.left_out)}.")
     if report.manifest.derived:

@@ -11,8 +11,9 @@ import click
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.looking import looked_at
+from agebackup.cli.origin import refuse_signers
 from agebackup.cli.outcomes import Outcomes
-from agebackup.cli.reading import limits, reading, reading_options, workspace_option
+from agebackup.cli.reading import reading, reading_options, reading_with, workspace_option
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
 
@@ -33,7 +34,7 @@ def command(archives: tuple[str, ...], **options: Any) -> int:
     Decrypts it to its end and checks that the bag is complete, every hash, the manifest, each
     database (integrity, schema, rows) and the attachments that databases name. A directory is
     taken for an extracted bag, which needs no key. Exit code 4 lists every broken promise, 12
-    means that no given key opens it.
+    means that no given key opens it, 13 that none of the signers asked for has signed it.
     """
     to = console(current(), "verify")
     check = _checker(to, archives, options)
@@ -49,7 +50,6 @@ def _checker(
     to: Console, archives: tuple[str, ...], options: Mapping[str, Any]
 ) -> "Callable[[Path], Verified]":
     from agebackup.cli import directories
-    from agebackup.operations.reading import Reading
     from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
     from agebackup.snapshot.keys import Identities
 
@@ -58,9 +58,10 @@ def _checker(
             return verify_quickly(path)
 
     if options["quick"]:
+        refuse_signers(options)
         return quickly
     if all(os.path.isdir(text) for text in archives):
-        how = Reading(Identities((), ()), limits(options), to.progress)
+        how = reading_with(Identities((), ()), to, options)
     else:
         how = reading(to, options)
     private, claims = directories.workspace(options["workspace"]), directories.claims()
@@ -92,5 +93,7 @@ def _told(to: Console, verified: "Verified") -> dict[str, Any]:
         to.output.result(f"{printable(verified.archive)}: {verified.verdict}")
         checked = ", ".join(verified.checked)
         to.output.say(f"  checked: {checked} ({verified.size:,} bytes, {verified.seconds:.1f} s)")
+        if verified.origin is not None:
+            to.output.say(f"  {verified.origin}")
     fields: dict[str, Any] = msgspec.to_builtins(verified)
     return {"status": "ok", **fields}

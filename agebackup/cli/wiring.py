@@ -23,6 +23,7 @@ from agebackup.model.source import Labels, Source
 from agebackup.operations.order import Order, Site
 from agebackup.snapshot import versions
 from agebackup.snapshot.keys import Recipients, read_recipients
+from agebackup.snapshot.signatures import SigningKey
 
 __all__ = ["Folder", "Job", "declared_recipients", "folder_at", "jobs", "open_folder"]
 
@@ -66,7 +67,14 @@ class Job:
             prepare=profile.prepare if profile else None,
             finish=profile.finish if profile else None,
             directory=profile.base if profile else None,
+            signing=self.signing,
         )
+
+    @property
+    def signing(self) -> SigningKey | None:
+        """The key that the archive is signed with, None for none."""
+        file = self.flags.signing_key or (self.profile.signing_key if self.profile else None)
+        return SigningKey(file, self.console.settings.environment) if file else None
 
     def _recipients(self) -> Recipients:
         flags, profile = self.flags, self.profile

@@ -34,6 +34,7 @@ class Declaration:
     destination: Path | None = None
     recipients: Sequence[str] = ()
     recipients_files: Sequence[Path] = ()
+    signing_key: Path | None = None
 
 
 def declare(
@@ -87,6 +88,8 @@ def section(declaration: Declaration) -> str:
         lines.append(f"recipients = {_texts(declaration.recipients)}")
     if declaration.recipients_files:
         lines.append(f"recipients_files = {_paths(declaration.recipients_files)}")
+    if declaration.signing_key is not None:
+        lines.append(f"signing_key = {_path(declaration.signing_key)}")
     if declaration.destination is not None:
         lines.append(f"destination = {_path(declaration.destination)}")
     for flag in ("follow_symlinks", "raw_sqlite"):

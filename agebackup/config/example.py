@@ -14,6 +14,11 @@ EXAMPLE = """\
 # Paths: ~ and $NAME or ${NAME} are replaced ($$ is a dollar sign). Relative ones stand below the
 # app's root; without a root, and root itself, below the directory of this file.
 
+# Where archives are opened: only what one of these has signed (OpenSSH's allowed_signers), with a
+# key that is not revoked (public keys, or a KRL). Relative to the directory of this file.
+#trusted_signers = "allowed_signers"
+#revoked_signers = "revoked_keys"
+
 # One table for each app. Its name: 1 to 40 of a-z, 0-9 and '-'.
 #[apps.notes]
 
@@ -55,6 +60,10 @@ EXAMPLE = """\
 # Who can open the archives: public keys (age1..., ssh-ed25519, ssh-rsa), or files of them.
 #recipients = ["age1..."]
 #recipients_files = ["~/.config/agebackup/recipients.txt"]
+
+# Sign each archive with this SSH key (its .pub where an agent or a hardware key has the private
+# half), so that a restore can tell who made it. It opens nothing: agebackup keygen --signing.
+#signing_key = "~/.config/agebackup/signing"
 
 # A directory, or one FILE.age that is replaced each time.
 #destination = "~/Dropbox/backups"

@@ -66,10 +66,16 @@ def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> 
         raise top.error("it is not UTF-8 text") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise top.error(f"it is not TOML: {printable(str(error))}") from None
-    apps = convert(raw, FileTable, top).apps
+    table = convert(raw, FileTable, top)
+    base = _Base(os.path.dirname(os.path.abspath(file)), environment)
     return Config(
         file,
-        tuple(_profile(name, app, top / "apps" / name, environment) for name, app in apps.items()),
+        tuple(
+            _profile(name, app, top / "apps" / name, environment)
+            for name, app in table.apps.items()
+        ),
+        trusted_signers=base.optional(table.trusted_signers, top / "trusted_signers"),
+        revoked_signers=base.optional(table.revoked_signers, top / "revoked_signers"),
     )
 
 
@@ -83,6 +89,9 @@ class _Base:
     def path(self, text: str, where: Where) -> Path:
         expanded = expand(text, where, self.environment)
         return Path(os.path.normpath(os.path.join(self.directory, expanded)))
+
+    def optional(self, text: str | None, where: Where) -> Path | None:
+        return None if text is None else self.path(text, where)
 
     def paths(self, texts: Sequence[str], where: Where) -> tuple[Path, ...]:
         return tuple(self.path(text, where / f"[{i}]") for i, text in enumerate(texts))
@@ -119,9 +128,8 @@ def _profile(
         finish=command(table.finish, where / "finish"),
         recipients=_recipients(table.recipients, where / "recipients"),
         recipients_files=base.paths(table.recipients_files, where / "recipients_files"),
-        destination=None
-        if table.destination is None
-        else base.path(table.destination, where / "destination"),
+        signing_key=base.optional(table.signing_key, where / "signing_key"),
+        destination=base.optional(table.destination, where / "destination"),
         consistency=table.consistency,
         level=_level(table.compress, where / "compress"),
         proof=table.proof,

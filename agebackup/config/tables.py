@@ -23,6 +23,8 @@ class FileTable(Table, frozen=True):
     """The whole file."""
 
     apps: dict[str, dict[str, Any]] = {}
+    trusted_signers: str | None = None
+    revoked_signers: str | None = None
 
 
 class DatabaseTable(Table, frozen=True):
@@ -104,6 +106,7 @@ class AppTable(Table, frozen=True):
     finish: Any = None
     recipients: list[str] = []
     recipients_files: list[str] = []
+    signing_key: str | None = None
     destination: str | None = None
     consistency: Literal["atomic", "per-database"] = "atomic"
     compress: str = "none"

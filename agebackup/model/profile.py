@@ -53,10 +53,10 @@ class Profile:
     """One app. `base` is the root, else the config file's directory: there commands run.
 
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
-    that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
-    compression. `include_config` and `include_tokens` take these without the flag: a timer gives
-    none. Without `retention` nothing of the app is ever pruned. `assertions` are what a drill
-    asks of a restored copy.
+    that prints it. `recipients` are public keys, never files; `signing_key` is a file. `level` is
+    Zstandard's, None for no compression. `include_config` and `include_tokens` take these without
+    the flag: a timer gives none. Without `retention` nothing of the app is ever pruned.
+    `assertions` are what a drill asks of a restored copy.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Profile:
     finish: Command | None = None
     recipients: tuple[str, ...] = ()
     recipients_files: tuple[Path, ...] = ()
+    signing_key: Path | None = None
     destination: Path | None = None
     consistency: Literal["atomic", "per-database"] = "atomic"
     level: int | None = None
@@ -97,10 +98,15 @@ class Profile:
 
 @dataclass(frozen=True)
 class Config:
-    """A config file that was understood as a whole."""
+    """A config file that was understood as a whole.
+
+    Archives of any app must be signed by one of `trusted_signers`, less `revoked_signers`.
+    """
 
     file: Path
     apps: tuple[Profile, ...] = ()
+    trusted_signers: Path | None = None
+    revoked_signers: Path | None = None
 
     def app(self, name: str) -> Profile:
         """Return the profile of the app `name`; raise `UsageError` where there is none."""

@@ -1,6 +1,9 @@
 """The texts that tell a stranger how to get everything back without agebackup. No secrets."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from agebackup.model.origin import NAMESPACE
 
 RECOVERY_NOTE = "AGEBACKUP-RECOVER.txt"
 """Name of the note that lies beside the archives in a destination."""
@@ -113,4 +116,23 @@ No line may say FAILED. If `tagmanifest-sha256.txt` is missing, the archive was 
 6. Start the application, look, and only then delete the old state.
 
 The same, with every check: `agebackup restore {archive} -i KEY --target DIRECTORY`.
+""".encode()
+
+
+def signed_text(time: datetime) -> bytes:
+    """Return what RECOVER.md of an archive signed for `time`, in UTC, says besides."""
+    return f"""
+## Who made it
+
+It is signed. You need OpenSSH 8.8 or later, and the file of allowed signers that you keep, not one
+that came with the archive; NAME is what its line for the signer begins with. In this folder:
+
+    TZ=UTC ssh-keygen -Y verify -f allowed_signers -I NAME -n {NAMESPACE} \\
+      -Overify-time={time:%Y%m%d%H%M%S} \\
+      -s tagmanifest-sha256.txt.sig < tagmanifest-sha256.txt
+
+It must say `Good "{NAMESPACE}" signature`. That is worth something only together with both checks
+above, and `"archive"` in `manifest.json` must be the name of the file that you decrypted: else
+somebody has put this archive in another one's place. The time is the archive's own, so that
+a key that has expired since still counts. Add `-r FILE` with the keys that were stolen.
 """.encode()

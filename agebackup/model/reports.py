@@ -1,8 +1,9 @@
 """What an operation found or did; the command line turns these values into text or JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agebackup.model.manifest import Manifest
+from agebackup.model.origin import Origin
 from agebackup.model.records import ArchiveRecord, Figures
 
 
@@ -12,8 +13,9 @@ class CreateReport:
 
     `problems` are why a published archive is not all that was asked for (exit code 3). `sha256` is
     the file's, `destination` the folder's real path, `stanzas` the recipients' types in the file's
-    header. `record` is what the ledger was told, or would have been; `before` is the record of the
-    app's archive before this one.
+    header, `signed_with` the signing key's kind and fingerprint, "" for none. `record` is what the
+    ledger was told, or would have been; `before` is the record of the app's archive before this
+    one.
     """
 
     archive: str
@@ -29,6 +31,7 @@ class CreateReport:
     figures: Figures
     record: ArchiveRecord
     before: ArchiveRecord | None = None
+    signed_with: str = ""
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -39,7 +42,8 @@ class Verified:
 
     `verdict` says in words how much that is worth.
 
-    `checked` names what was looked at; `manifest` is None after a check without a key.
+    `checked` names what was looked at; `manifest` and `origin` are None after a check
+    without a key.
     """
 
     archive: str
@@ -49,6 +53,7 @@ class Verified:
     verdict: str = "sound"
     manifest: Manifest | None = None
     warnings: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class RestoreReport:
     manifest: Manifest
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from agebackup.model.findings import Finding
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName
+from agebackup.model.origin import OriginError
 from agebackup.model.records import ArchiveRecord
 from agebackup.operations.reading import BEFORE_REKEY, Reading, check_from_outside
 from agebackup.operations.verify import verify_archive
@@ -155,6 +156,10 @@ def look_inside(adoption: Adoption, progress: Progress) -> None:
         adoption.complain("archive-damaged", error.message, "Do not rely on it.")
     except NoIdentityError as error:
         adoption.complain("no-identity", error.message, "Give the key that opens it with -i.")
+    except OriginError as error:
+        if adoption.known is None or not adoption.known.sha256:
+            adoption.change(sha256="", hashed=None)  # a restore would believe it
+        adoption.complain("origin-refused", error.message, error.hint)
     except AgebackupError as error:
         adoption.complain("unread", error.message, error.hint)
     except OSError as error:

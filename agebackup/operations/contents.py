@@ -11,6 +11,7 @@ from agebackup.errors import NotFoundError, VerificationError
 from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName, printable
+from agebackup.model.origin import Origin
 from agebackup.model.reports import ListedFile
 from agebackup.operations.reading import (
     Reading,
@@ -52,10 +53,20 @@ def inspect_outside(path: Path) -> Outside:
     return Outside(str(path), size, header.recipients, not problem, problem, name)
 
 
-def inspect_inside(path: Path, reading: Reading) -> tuple[Manifest, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Inside:
+    """What can be known of an archive with a key."""
+
+    manifest: Manifest
+    origin: Origin
+    warnings: tuple[str, ...]
+
+
+def inspect_inside(path: Path, reading: Reading) -> Inside:
     """Return the manifest of `path` and warnings, after every hash in the archive was checked."""
     contents = _sound(path, read_archive(path, HashOnly(), reading))
-    return contents.manifest, name_warnings(path, contents.manifest)
+    manifest = contents.manifest
+    return Inside(manifest, contents.origin, name_warnings(path, manifest))
 
 
 def list_files(path: Path, reading: Reading) -> tuple[ListedFile, ...]:

@@ -21,6 +21,7 @@ from agebackup.operations.order import Attempt, Order, Site
 from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.writing import FilesChangedError
+from agebackup.snapshot.signatures import Bench
 from agebackup.system.clock import Stopwatch
 from agebackup.system.lock import WAIT_OPTION, exclusive
 from agebackup.system.mounts import device_of
@@ -92,6 +93,7 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     watch = Stopwatch()
     guard_places(order.source, site.destination, site.workspace)
     expected = guard_space(order.source, site, progress)
+    signed_with = _try_signing(order, site, progress)
     site.destination.prepare()
     app, books = order.source.app, site.books
     books.settle(app, site.destination, order.name.time, progress)
@@ -106,6 +108,7 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
         size=published.size,
         recipients=len(order.recipients.texts),
         proof=manifest.proof,
+        signed_with=signed_with,
         seconds=watch.seconds,
         manifest=manifest,
         sha256=record.sha256,
@@ -117,6 +120,13 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
         warnings=tuple(_afterwards(site, published, before)) + books.losses,
         problems=incompleteness(manifest) + ((pause.problem,) if pause.problem else ()),
     )
+
+
+def _try_signing(order: Order, site: Site, progress: Progress) -> str:
+    """Return what the archive will be signed with; a key that fails must not fail hours later."""
+    if order.signing is None:
+        return ""
+    return order.signing.try_out(Bench(site.workspace, site.claims, progress)).key
 
 
 def _attempts(attempt: Attempt, pause: Pause) -> Published:

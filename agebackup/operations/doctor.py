@@ -14,6 +14,8 @@ from agebackup.model.findings import Finding
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.source import Source
 from agebackup.operations.reachable import asked
+from agebackup.snapshot.keys import Recipients
+from agebackup.snapshot.signatures import Bench, SigningKey
 from agebackup.system.claims import Claims
 from agebackup.system.mounts import kind_of
 from agebackup.system.probing import within
@@ -155,4 +157,24 @@ def of_leftovers(claims: Claims, *, fix: bool) -> Iterator[Finding]:
             "A run that died left it behind.",
             "The next run removes it, and so does agebackup doctor --fix",
             fixable=True,
+        )
+
+
+def of_signing(
+    app: str, key: SigningKey, recipients: Recipients, bench: Bench
+) -> Iterator[Finding]:
+    """Yield what keeps `app`'s archives from being signed, or makes its signing key a secret."""
+    try:
+        made = key.try_out(bench)
+    except FailedError as error:
+        yield Finding("error", "signing-key-unusable", app, error.message, error.hint)
+        return
+    if any(made.public in text for text in recipients.texts):
+        yield Finding(
+            "warning",
+            "signing-key-opens",
+            app,
+            f"The signing key {printable(str(key.file))} is also a recipient: it opens the "
+            "archives, on the machine that makes them.",
+            "Sign with a key of its own: agebackup keygen --signing -o FILE",
         )

@@ -68,10 +68,15 @@ class Workers:
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
 
-    def submit(self, work: Callable[[], Result]) -> Job:
-        """Have `work` done: now, or when a worker has ended and another job or result is due."""
+    def submit(self, work: Callable[[], Result], *, later: bool = False) -> Job:
+        """Have `work` done: now, or when a worker has ended and another job or result is due.
+
+        With `later` it is not begun before somebody asks for a result.
+        """
         job = Job(work)
         self._waiting.append(job)
+        if later:
+            return job
         if len(self._running) == AT_ONCE:
             self._look()
         self._begin()
@@ -135,9 +140,13 @@ class Examiner:
         self._workers.kill()
 
     def arrived(self, place: str, path: Path) -> None:
-        """Begin to examine the complete private file `path`, which is `place` of the bag."""
-        seconds = self.reading.limits.seconds
-        job = self._workers.submit(partial(bounded, partial(facts_of, path), seconds))
+        """Begin to examine the complete private file `path`, which is `place` of the bag.
+
+        Where a signature is asked for, nothing is opened before it was found good: it comes last.
+        """
+        seconds, later = self.reading.limits.seconds, self.reading.signers is not None
+        work = partial(bounded, partial(facts_of, path), seconds)
+        job = self._workers.submit(work, later=later)
         self._found[place] = (path, job)
 
     def differences(self, contents: BagContents, selection: Selection) -> list[str]:

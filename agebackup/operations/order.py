@@ -11,6 +11,7 @@ from agebackup.model.records import Sequel
 from agebackup.model.source import Labels, Source
 from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.snapshot.keys import Recipients
+from agebackup.snapshot.signatures import SigningKey
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
 
@@ -21,7 +22,7 @@ class Order:
 
     `app_version` is the text or the command that prints it; the app's commands, `prepare` and
     `finish` around the snapshot among them, run in `directory`. Without `sequel` the site's books
-    are asked for it.
+    are asked for it. The archive is signed with `signing`, if there is one.
     """
 
     source: Source
@@ -37,6 +38,7 @@ class Order:
     finish: Command | None = None
     directory: Path | None = None
     sequel: Sequel | None = None
+    signing: SigningKey | None = None
 
 
 @dataclass(frozen=True)

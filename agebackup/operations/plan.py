@@ -25,6 +25,7 @@ class CreatePlan:
     recipients: tuple[str, ...]
     destination_free: int | None
     workspace_free: int | None
+    signing_key: str | None = None
 
     def lines(self) -> list[str]:
         """Return the plan for a person."""
@@ -35,6 +36,7 @@ class CreatePlan:
             f"trees:        {', '.join(map(printable, self.trees)) or 'none'} "
             f"({counted(self.files, 'file')}, {self.file_bytes:,} bytes)",
             f"recipients:   {', '.join(self.recipients)}",
+            f"signed with:  {printable(self.signing_key or 'nothing')}",
             f"free there:   {_bytes(self.destination_free)}; workspace: "
             f"{_bytes(self.workspace_free)}",
         ]
@@ -65,4 +67,5 @@ def plan(order: Order, site: Site, progress: Progress) -> CreatePlan:
         recipients=order.recipients.texts,
         destination_free=free_bytes(site.destination.path),
         workspace_free=free_bytes(site.workspace),
+        signing_key=str(order.signing.file) if order.signing else None,
     )

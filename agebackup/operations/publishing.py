@@ -1,20 +1,24 @@
 """One attempt at an archive: written, proved, announced to the ledger, and given its name."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from agebackup.errors import AgebackupError, FailedError
 from agebackup.model.figures import figures_of
+from agebackup.model.layout import TAG_MANIFEST
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.records import ArchiveRecord, Figures
 from agebackup.operations.order import Attempt
 from agebackup.operations.receivers import HashOnly
 from agebackup.operations.writing import write_snapshot
-from agebackup.snapshot.bag import read_bag
+from agebackup.snapshot.bag import BagContents, read_bag
 from agebackup.snapshot.keys import Identities
 from agebackup.snapshot.sealed import Opened, Seal, opening, quick_check, sealing
+from agebackup.snapshot.signatures import Bench, require_well_made
 from agebackup.system.durable import Draft
 from agebackup.system.progress import Progress
 
@@ -86,15 +90,21 @@ def _written(attempt: Attempt, draft: Draft, pause: Finishing) -> tuple[Manifest
         manifest = write_snapshot(attempt, seal.plaintext)
     pause.end()
     if throwaway is not None:
-        return manifest, prove(draft, throwaway, manifest, progress)
+        return manifest, prove(draft, throwaway, manifest, progress, partial(_signed, attempt))
     return manifest, _sha256(seal, draft)
 
 
-def prove(draft: Draft, throwaway: Identities, manifest: Manifest, progress: Progress) -> str:
+def prove(
+    draft: Draft,
+    throwaway: Identities,
+    manifest: Manifest,
+    progress: Progress,
+    more: Callable[[BagContents], None] = lambda contents: None,
+) -> str:
     """Decrypt the finished draft and check it as `verify` would; return the file's SHA-256.
 
-    Raises `FailedError` if it differs. The databases' own checks were made on the very bytes whose
-    hashes are compared here.
+    Raises `FailedError` if it differs, and what `more`, asked last, raises. The databases' own
+    checks were made on the very bytes whose hashes are compared here.
     """
     progress.phase("proving", os.fstat(draft.descriptor).st_size)
     try:
@@ -112,7 +122,18 @@ def prove(draft: Draft, throwaway: Identities, manifest: Manifest, progress: Pro
         raise _unproved("It does not keep its own promises.", contents.differences)
     if contents.manifest != manifest:
         raise _unproved("Its manifest is not the one that was written.", ())
+    more(contents)
     return _sha256(opened, draft)
+
+
+def _signed(attempt: Attempt, contents: BagContents) -> None:
+    """Raise `FailedError` unless the archive is signed as it was asked to be."""
+    if (contents.signature is not None) != (attempt.order.signing is not None):
+        raise _unproved("It is signed, or not, against what was asked for.", ())
+    if contents.signature is not None:
+        bench = Bench(attempt.site.workspace, attempt.site.claims, attempt.progress)
+        tags = bytes(contents.tag_files[TAG_MANIFEST])
+        require_well_made(bytes(contents.signature), tags, bench)
 
 
 def _sha256(passed: Seal | Opened, draft: Draft) -> str:

@@ -5,18 +5,21 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agebackup.errors import FailedError, NoIdentityError, NotFoundError, VerificationError, counted
 from agebackup.model.ageheader import Header, possible_plaintext
+from agebackup.model.layout import TAG_MANIFEST
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import ArchiveName, printable
+from agebackup.model.origin import Attested, Held, OriginError, judge_origin
 from agebackup.model.ustar import RECORD
 from agebackup.snapshot.bag import BagContents, Receiver, read_bag
 from agebackup.snapshot.keys import Identities
 from agebackup.snapshot.sealed import opening, quick_check
+from agebackup.snapshot.signers import Signers
 from agebackup.system.eviction import is_evicted
 from agebackup.system.progress import Progress
 from agebackup.system.streams import pieces
@@ -32,7 +35,8 @@ class Reading:
     """How archives are read: with which identities, within which limits.
 
     `sha256` is what the file's hash must be, "" where the ledger knows none; `former` are those
-    that it had before a rekey.
+    that it had before a rekey. With `signers` it must be signed by one of them, as what its file's
+    name says unless `any_name`.
     """
 
     identities: Identities
@@ -40,6 +44,8 @@ class Reading:
     progress: Progress
     sha256: str = ""
     former: tuple[str, ...] = ()
+    signers: Signers | None = None
+    any_name: bool = False
 
 
 @contextmanager
@@ -78,9 +84,9 @@ def _absent_hint(path: Path) -> str:
 def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContents:
     """Decrypt and read the whole archive at `path`, feeding `receiver`; return its contents.
 
-    Raises as `opening` and `read_bag` do, and `VerificationError` where the file is not the one
-    with `reading.sha256`. One from before a rekey is the same archive, with a warning. The
-    contents' differences are not yet judged.
+    Raises as `opening` and `read_bag` do, `VerificationError` where the file is not the one
+    with `reading.sha256`, and `OriginError` where it is not by one of `reading.signers`. One from
+    before a rekey is the same archive, with a warning. The contents' differences are not yet judged.
     """
     limits, progress = reading.limits, reading.progress
     with open_archive(path) as descriptor, naming(path):
@@ -98,7 +104,24 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
             progress.warn(f"{printable(str(path))}: {BEFORE_REKEY}")
         elif reading.sha256 and found != reading.sha256:
             raise _exchanged(contents.manifest)
-        return contents
+        return with_origin(contents, path.name, reading)
+
+
+def with_origin(contents: BagContents, file_name: str | None, reading: Reading) -> BagContents:
+    """Return `contents` with their origin; raise `OriginError` where it is not the one asked for.
+
+    What is signed is the tag manifest. It binds all else, the time that the signature is judged
+    for among it, only where the contents have no differences.
+    """
+    manifest, signature, signers = contents.manifest, contents.signature, reading.signers
+    attested = None
+    if signers is not None and signature is not None:
+        signed = bytes(contents.tag_files[TAG_MANIFEST])
+        attested = signers.attest(bytes(signature), signed, manifest.time, reading.progress)
+    elif signers is not None:
+        attested = Attested()
+    held = Held(manifest.archive, file_name, signature is not None)
+    return replace(contents, origin=judge_origin(held, attested, any_name=reading.any_name))
 
 
 def sha256_of(path: Path, progress: Progress) -> str:
@@ -124,7 +147,7 @@ def naming(path: Path) -> Iterator[None]:
     """Let complaints about the content of an archive say which archive it is."""
     try:
         yield
-    except (VerificationError, NoIdentityError) as error:
+    except (VerificationError, NoIdentityError, OriginError) as error:
         error.message = f"{printable(str(path))}: {error.message}"
         raise
 

@@ -62,6 +62,7 @@ def restore(order: RestoreOrder, claims: Claims, reading: Reading) -> RestoreRep
         manifest=manifest,
         left_out=staged.left_out,
         warnings=warnings + staged.warnings,
+        origin=staged.origin,
     )
 
 

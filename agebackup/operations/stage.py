@@ -10,6 +10,7 @@ from agebackup.errors import NotFoundError, RefusedError, UsageError, counted
 from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.names import printable
+from agebackup.model.origin import Origin
 from agebackup.operations.examining import Examiner, judge
 from agebackup.operations.finishing import (
     leave_out,
@@ -68,6 +69,7 @@ class Staged:
     size: int
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
+    origin: Origin
 
 
 def stage(wanted: Wanted, root: Path, claims: Claims, reading: Reading) -> Staged:
@@ -104,6 +106,7 @@ def stage(wanted: Wanted, root: Path, claims: Claims, reading: Reading) -> Stage
         staging.size - left_out.size,
         left_out.names,
         _time_warnings(staging),
+        contents.origin,
     )
 
 

@@ -17,6 +17,7 @@ from agebackup.operations.reading import (
     naming,
     open_archive,
     read_archive,
+    with_origin,
 )
 from agebackup.operations.receivers import EVERYTHING, DatabaseSpool
 from agebackup.snapshot.bag import read_extracted
@@ -54,6 +55,7 @@ def verify_archive(path: Path, workspace: Path, claims: Claims, reading: Reading
         seconds=watch.seconds,
         manifest=contents.manifest,
         warnings=name_warnings(path, contents.manifest) + incompleteness(contents.manifest),
+        origin=contents.origin,
     )
 
 
@@ -76,9 +78,8 @@ def verify_extracted(
         closing(DatabaseSpool(private, examiner.arrived)) as spool,
         naming(directory),
     ):
-        contents = read_extracted(
-            directory, spool, limits=reading.limits, progress=reading.progress
-        )
+        found = read_extracted(directory, spool, limits=reading.limits, progress=reading.progress)
+        contents = with_origin(found, None, reading)
         judge(directory, contents, examiner, EVERYTHING)
     return Verified(
         archive=str(directory),
@@ -87,6 +88,7 @@ def verify_extracted(
         seconds=watch.seconds,
         manifest=contents.manifest,
         warnings=incompleteness(contents.manifest),
+        origin=contents.origin,
     )
 
 

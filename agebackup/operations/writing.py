@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, counted, shortened
 from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
 from agebackup.model.names import printable
-from agebackup.model.recovery import recover_text
+from agebackup.model.recovery import recover_text, signed_text
 from agebackup.operations.carrying import Carrier
 from agebackup.operations.order import Attempt, Order
 from agebackup.operations.recording import Answers, bag_info, database_record, manifest_of
@@ -88,7 +89,9 @@ def _write_bag(
         for copy, file, future, said in zip(copies, files, facts, answers, strict=True)
     ]
     manifest = manifest_of(order, bag, databases, accounts, carrier.references)
-    bag.finish(encode_manifest(manifest), bag_info(order, bag))
+    signing, progress = order.signing, carrier.attempt.progress
+    sign = None if signing is None else partial(signing.sign, progress=progress)
+    bag.finish(encode_manifest(manifest), bag_info(order, bag), sign)
     return manifest
 
 
@@ -152,7 +155,8 @@ def _recover(order: Order) -> bytes:
     contents = [f"`{printable(d.place)}`: a SQLite database" for d in source.databases]
     contents += [f"`{printable(tree.place)}`: {tree.role}" for tree in source.trees]
     time = order.name.time.strftime("%Y-%m-%d %H:%M:%S")
-    return recover_text(str(order.name), source.app, time, contents)
+    text = recover_text(str(order.name), source.app, time, contents)
+    return text + signed_text(order.name.time) if order.signing else text
 
 
 @contextmanager

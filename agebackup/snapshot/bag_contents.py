@@ -11,6 +11,7 @@ from agebackup.errors import VerificationError, printable
 from agebackup.model.layout import SQLITE_MAGIC
 from agebackup.model.limits import Limits
 from agebackup.model.manifest import Manifest
+from agebackup.model.origin import Origin
 from agebackup.snapshot.archive import Member, over_limit
 from agebackup.snapshot.places import Places
 
@@ -98,6 +99,7 @@ class BagContents:
 
     `lines` is what `manifest-sha256.txt` must say, made from what was found. `tag_files` maps the
     names of all tag files to their content; without differences its payload manifest is `lines`.
+    `origin` is unproved until somebody has asked the `signature`.
     """
 
     app: str
@@ -108,6 +110,7 @@ class BagContents:
     lines: bytearray
     differences: tuple[str, ...]
     signature: Content | None = None
+    origin: Origin = field(default_factory=Origin)
     _searches: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def digest_of(self, place: str) -> Digest | None:

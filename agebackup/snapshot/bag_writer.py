@@ -2,7 +2,7 @@
 
 import os
 from binascii import hexlify
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agebackup.errors import FailedError, RefusedError, printable
@@ -14,6 +14,7 @@ from agebackup.model.layout import (
     MANIFEST,
     PAYLOAD_MANIFEST,
     RECOVER,
+    SIGNATURE,
     TAG_MANIFEST,
 )
 from agebackup.model.names import require_app, uncarriable
@@ -79,11 +80,17 @@ class BagWriter:
         self._admit(place)
         return self._record(self._tar.add_bytes(place, content, self._mtime))
 
-    def finish(self, manifest: bytes, bag_info: Sequence[tuple[str, str]]) -> BagTotals:
+    def finish(
+        self,
+        manifest: bytes,
+        bag_info: Sequence[tuple[str, str]],
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> BagTotals:
         """Write the trailing tag files and the end of the stream.
 
         `bag_info` are the labels and values of `bag-info.txt`, Payload-Oxum among them; FORMAT.md
-        says which there must be.
+        says which there must be. `sign` returns the signature over the tag manifest it is given;
+        what it raises comes out, and the stream is then without its end.
         """
         if self._spoilt:
             raise FailedError("A file changed while it was read; the archive was given up.")
@@ -92,6 +99,8 @@ class BagWriter:
         self._add_tag(PAYLOAD_MANIFEST, self._lines)
         self._add_tag(MANIFEST, manifest)
         self._tar.add_bytes(TAG_MANIFEST, self._tags, self._mtime)
+        if sign is not None:
+            self._tar.add_bytes(SIGNATURE, sign(bytes(self._tags)), self._mtime)
         self._tar.close()
         return BagTotals(self.files, self.bytes, self.clashing_names)
 

@@ -1,28 +1,26 @@
-"""Child processes: a forked worker that hands its outcome over whole, and commands of others."""
+"""Child processes: a forked worker that hands its outcome over whole. Commands are beside it."""
 
 import gc
 import os
 import select
 import signal
-import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from agebackup.errors import FailedError, printable
+from agebackup.errors import FailedError
 from agebackup.system import libc, outcome
-from agebackup.system.clock import Deadline
+from agebackup.system.commands import CommandError as CommandError
+from agebackup.system.commands import CommandResult as CommandResult
+from agebackup.system.commands import ask_command as ask_command
+from agebackup.system.commands import run_command as run_command
+from agebackup.system.commands import tell_command as tell_command
 from agebackup.system.conversation import TICK as TICK
-from agebackup.system.conversation import Conversation
 from agebackup.system.outcome import Result
 from agebackup.system.progress import Progress
 from agebackup.system.secrecy import forbid_core_dumps
 
-_GRACE, _GRACE_WHEN_STOPPED = 2.0, 0.3
-"""Seconds between SIGTERM and SIGKILL for a command that took too long, or at a stop."""
 _PR_SET_PDEATHSIG = 1
 _SETTLED = b" "
 """A worker's first word: white space, which JSON allows before the outcome."""
@@ -189,107 +187,3 @@ def _close_all_but(keep: set[int]) -> None:
     for descriptor in [*sorted(fd for fd in keep if fd > 2), last]:
         os.closerange(below + 1, descriptor)
         below = descriptor
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """How a command ended. `stdout` and `stderr` hold at most their last 1 MiB each."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-class CommandError(FailedError):
-    """A command that ended with another code than 0, or not in time; `result` is how."""
-
-    def __init__(self, message: str, result: CommandResult) -> None:
-        super().__init__(message, hint="Run it by hand to see why.")
-        self.result = result
-
-
-def run_command(
-    argv: Sequence[str],
-    *,
-    seconds: float,
-    progress: Progress,
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> CommandResult:
-    """Run `argv`, without a shell, in a process group of its own, for at most `seconds`.
-
-    Raises `FailedError` where it cannot be started, `CommandError`, with the last line that it
-    wrote to stderr, where it ends with another code than 0 or is not done in time; `StoppedError`
-    when a stop is asked for. In the last two cases the whole group got SIGTERM, then SIGKILL.
-    """
-    return _talk(argv, (b"", seconds), progress, cwd, environment)
-
-
-def tell_command(
-    argv: Sequence[str], said: bytes, *, seconds: float, progress: Progress, cwd: Path | None
-) -> CommandResult:
-    """Run `argv` as `run_command` does, with `said` on its stdin, which it need not read."""
-    return _talk(argv, (said, seconds), progress, cwd, None)
-
-
-def _talk(
-    argv: Sequence[str],
-    given: tuple[bytes, float],
-    progress: Progress,
-    cwd: Path | None,
-    environment: Mapping[str, str] | None,
-) -> CommandResult:
-    shown, (said, seconds) = printable(argv[0]), given
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE if said else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            process_group=0,
-            bufsize=0,
-        )
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise FailedError(
-            f"The command {shown} cannot be started: {why}.",
-            hint="Check that it is installed, and give its whole path.",
-        ) from None
-    with child:
-        assert child.stdout and child.stderr
-        pipes = Conversation(child.stdin, (child.stdout, child.stderr), said)
-        try:
-            in_time = pipes.follow(
-                Deadline(seconds), progress, ended=lambda: child.poll() is not None
-            )
-        except BaseException:
-            _end_group(child, _GRACE_WHEN_STOPPED)
-            raise
-        if not in_time:
-            _end_group(child, _GRACE)
-    result = CommandResult(child.returncode, pipes.text(0), pipes.text(1))
-    if not in_time:
-        raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
-    if result.code:
-        raise _command_failed(shown, outcome.ended(result.code), result)
-    return result
-
-
-def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    """End `child` and its group, which it may have left."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(grace_seconds)
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.kill()
-
-
-def _command_failed(shown: str, what: str, result: CommandResult) -> CommandError:
-    lines = result.stderr.split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    said = f" It said last: {printable(last[:500])}" if last else ""
-    return CommandError(f"The command {shown} {what}.{said}", result)

@@ -119,6 +119,17 @@ def test_a_claim_ends_with_its_body(here: Path) -> None:
         assert not os.listdir(here / STATE)
 
 
+def test_a_folder_that_could_not_be_looked_at_at_first(here: Path) -> None:
+    """A claim on what lies there all the same ends with its body, and is not left for ever."""
+    claims, folder = Claims(here / STATE), here / "late"
+    with claims.claim(folder / temporary_name()) as claim:
+        folder.mkdir()
+        claim.path.write_text("a draft")
+        claim.identify()
+        claim.path.unlink()
+    assert not list((here / STATE).iterdir())
+
+
 def test_only_our_own_names_can_be_claimed(here: Path) -> None:
     """Nothing with a name that a person could have given can ever be claimed, and so removed."""
     with pytest.raises(ValueError, match="our own"), Claims(here / STATE).claim(here / "precious"):

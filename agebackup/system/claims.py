@@ -41,9 +41,13 @@ class Claim:
         return self._record
 
     def identify(self, made: os.stat_result | None = None) -> None:
-        """Record that the claimed thing exists now, before anything is put into it."""
+        """Record that the claimed thing exists now, before anything is put into it.
+
+        And where, if the folder could not be looked at before: such a claim would never end.
+        """
         status = made or self.path.lstat()
-        self.write(replace(self._record, made=status.st_ino))
+        folder = self._record.folder or folder_inode(self.path)
+        self.write(replace(self._record, made=status.st_ino, folder=folder))
 
     def journal_swap(self, target: Path, kept: Path) -> None:
         """Record that the claimed directory is about to take the place of `target`."""

@@ -66,6 +66,7 @@ class Job:
             prepare=profile.prepare if profile else None,
             finish=profile.finish if profile else None,
             directory=profile.base if profile else None,
+            gates=profile.restore.gates if profile else (),
         )
 
     def _recipients(self) -> Recipients:

@@ -4,13 +4,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agebackup.config.expansion import expand
 from agebackup.config.matching import parse_pattern
 from agebackup.config.nights import command, retention, watch
+from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import (
     AppTable,
     DatabaseTable,
@@ -98,7 +99,7 @@ def _profile(
     base = _Base(os.path.dirname(os.path.abspath(where.file)), environment)
     root = None if table.root is None else base.path(table.root, where / "root")
     base = _Base(str(root or base.directory), environment)
-    return Profile(
+    profile = Profile(
         name=name,
         base=Path(base.directory),
         root=root,
@@ -129,6 +130,7 @@ def _profile(
         retention=retention(table.retention, where / "retention"),
         watch=watch(table, where),
     )
+    return replace(profile, restore=restore_rules(table.restore, profile, where / "restore"))
 
 
 def _database(name: str, raw: object, where: Where, base: _Base) -> DatabaseEntry:

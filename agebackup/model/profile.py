@@ -13,6 +13,7 @@ from typing import Literal
 from agebackup.errors import UsageError, printable
 from agebackup.model.command import Command
 from agebackup.model.retention import Policy
+from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Count, Source
 from agebackup.model.watch import Watch
 
@@ -81,6 +82,14 @@ class Profile:
     include_tokens: bool = False
     retention: Policy | None = None
     watch: Watch = field(default_factory=Watch)
+    restore: RestoreRules = field(default_factory=RestoreRules)
+
+    def entry(self, database: str) -> DatabaseEntry | None:
+        """Return the entry that the database of this name comes from; None where none is."""
+        named = {entry.name: entry for entry in self.databases if not entry.pattern}
+        globs = [e for e in self.databases if e.pattern and database.startswith(f"{e.name}-")]
+        found = max(globs, key=lambda entry: len(entry.name), default=None)
+        return named.get(database, found)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from agebackup.destinations.folder import Folder
 from agebackup.model.command import Command
-from agebackup.model.manifest import Versions
+from agebackup.model.manifest import GateRecord, Versions
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import Sequel
+from agebackup.model.rules import Gate
 from agebackup.model.source import Labels, Source
 from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.snapshot.keys import Recipients
@@ -21,7 +22,7 @@ class Order:
 
     `app_version` is the text or the command that prints it; the app's commands, `prepare` and
     `finish` around the snapshot among them, run in `directory`. Without `sequel` the site's books
-    are asked for it.
+    are asked for it. `gates` are those whose commands are asked for a value, `passed` are values.
     """
 
     source: Source
@@ -37,6 +38,8 @@ class Order:
     finish: Command | None = None
     directory: Path | None = None
     sequel: Sequel | None = None
+    gates: tuple[Gate, ...] = ()
+    passed: tuple[GateRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ def liken(staged: Path, present: Path) -> int:
     """Give `staged`, and all in it, the owners and permissions that `present` has; return how
     many of them this user may not give away, or join to their group.
 
-    Whatever has no counterpart of its kind gets what its directory has, without the right to run a
-    file that had none. Where there is no `present`, nothing happens. Raises `FailedError` where
-    the disk refuses.
+    Whatever has no counterpart of its kind gets what its directory has. Whether a file can be run
+    it keeps. Where there is no `present`, nothing happens. Raises `FailedError` where the disk
+    refuses.
     """
     refused = 0
     with explained(staged.parent):
@@ -71,14 +71,13 @@ def _likened(path: Path, model: os.stat_result) -> bool:
             owned = True
         except PermissionError:
             owned = False
-    os.chmod(path, _mode(own, model))
+    mode = _mode(own, model)
+    os.chmod(path, mode if owned else mode & ~0o070)  # that group is another one here
     return owned
 
 
 def _mode(own: os.stat_result, model: os.stat_result) -> int:
     if stat.S_ISDIR(own.st_mode):
         return stat.S_IMODE(model.st_mode) & _OF_DIRECTORY
-    mode = stat.S_IMODE(model.st_mode) & _OF_FILE
-    if stat.S_ISDIR(model.st_mode) and not own.st_mode & _EXECUTABLE:
-        mode &= ~_EXECUTABLE
-    return mode
+    mode = stat.S_IMODE(model.st_mode) & _OF_FILE & ~_EXECUTABLE
+    return mode | (mode & 0o444) >> 2 if own.st_mode & _EXECUTABLE else mode

@@ -30,10 +30,9 @@ PRECIOUS = COMPANIONS[1:]
 class Part:
     """Something that is put into place as one.
 
-    `target` is the real path (no link) that the part has in the application, whether there is
-    anything or not; a database's companions there belong to it. `staged` is what takes its place,
-    verified, on the same file system, a database without companions; None: nothing does, the old
-    state only goes aside.
+    `target` is the part's path in the application, whether there is anything or not; a database's
+    companions there belong to it. `staged` is what takes its place, verified, on the same file
+    system, a database without companions; None: nothing does, the old state only goes aside.
     """
 
     target: Path
@@ -166,18 +165,24 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The journal of one swap, and afterwards the record by which it can be undone.
 
     `stage`: "swapping" from before the first change, "swapped" from the moment at which everything
-    is in place (the commit), "done" once whoever swapped has no more to do. `undoes` is the id of
-    the swap that this one takes back, "" for a restore.
+    is in place (the commit), "done" once whoever swapped has no more to do; or "rolled-back" from
+    the moment at which everything is back, until what came to nothing is removed. `undoes` is the
+    id of the swap that this one takes back, "" for a restore.
     """
 
     version: int = VERSION
     app: str
     id: str
-    stage: Literal["swapping", "swapped", "done"]
+    stage: Literal["swapping", "swapped", "done", "rolled-back"]
     archive: str
     safety: str = ""
     undoes: str = ""
     moves: tuple[Move, ...]
+
+    @property
+    def key(self) -> str:
+        """The record's own name: an undo may follow within the same second."""
+        return f"{self.id}-undo" if self.undoes else self.id
 
     @property
     def open(self) -> bool:

@@ -1,7 +1,8 @@
 """How a person names an archive without typing its whole name.
 
 `NAME` (its whole name), `1f2e` (the beginning of its id), `latest`, `APP:latest`,
-`APP:latest-manual`, or `APP@2026-11-01`: the newest at or before the end of that day.
+`APP:latest-manual`, or `APP@2026-11-01`: the newest at or before the end of that day;
+`APP@2026-11-01T03:30`: at or before that moment.
 """
 
 import re
@@ -31,7 +32,8 @@ _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
 class Wanted:
     """What the person's words mean; exactly one of `name`, `id` and the rest is given.
 
-    `app` None: of whichever app there is. `until` is a day; None: the newest of all.
+    `app` None: of whichever app there is. `until` is a day, or a moment (without a time zone in
+    that of the app's policy); None: the newest of all.
     """
 
     text: str
@@ -39,7 +41,7 @@ class Wanted:
     id: str = ""
     app: str | None = None
     manual: bool = False
-    until: date | None = None
+    until: date | datetime | None = None
 
 
 def parse_wanted(text: str) -> Wanted | None:
@@ -71,13 +73,17 @@ def unknown(text: str) -> NotFoundError:
     return NotFoundError(f"There is no archive {printable(text)}.", hint=hint)
 
 
-def _day(text: str, day: str) -> date:
+def _day(text: str, day: str) -> date | datetime:
     try:
         return date.fromisoformat(day)
     except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(day)
+    except ValueError:
         raise UsageError(
             f"{printable(text)!r} names no archive: {printable(day)!r} is no day.",
-            hint="Write it as APP@2026-11-01.",
+            hint="Write it as APP@2026-11-01, or with a time: APP@2026-11-01T03:30.",
         ) from None
 
 
@@ -188,11 +194,17 @@ def _remarks(best: Held, unfit: Sequence[_Unfit]) -> Iterator[str]:
 
 
 def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime | None:
-    """Return the moment at which the day that was meant is over; None where none was named."""
+    """Return the moment at which the day that was meant is over; None where none was named.
+
+    Of a moment it is the next second, for names tell no less.
+    """
     if wanted.until is None:
         return None
     zone = zones.get(wanted.app or "", UTC)
     try:
+        if isinstance(wanted.until, datetime):
+            moment = wanted.until if wanted.until.tzinfo else wanted.until.replace(tzinfo=zone)
+            return moment.astimezone(UTC) + timedelta(seconds=1)
         return datetime.combine(wanted.until + timedelta(days=1), time(), zone).astimezone(UTC)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)

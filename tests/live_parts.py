@@ -113,7 +113,7 @@ def swapped(here: Path) -> None:
 def undone(here: Path) -> None:
     """Undo the last swap."""
     known = records(here)
-    undo(undoable(known), UNDO_TIME, known, lambda paths: None)
+    undo(undoable(known), UNDO_TIME, known, lambda paths: "")
 
 
 def settled(here: Path) -> list[str]:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command("restore", short_help="Bring a snapshot back.")
-@click.argument("archive")
+@click.argument("archive", required=False, metavar="[ARCHIVE|APP]")
 @to_option
 @reading_options
-@click.option("--target", required=True, type=FILE, help="Directory, absent or empty.")
+@click.option("--target", type=FILE, help="Directory, absent or empty.")
+@click.option("--undo", is_flag=True, help="Bring back what the last restore into APP put aside.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -41,13 +42,23 @@ if TYPE_CHECKING:
     help="Refuse (13) where that database's user_version is newer than N; repeatable.",
 )
 @global_options
-def command(archive: str, target: Path, **options: Any) -> int:
+def command(archive: str | None, target: Path | None, **options: Any) -> int:
     """Bring a snapshot back, verified as a whole before it appears.
 
     Everything is decrypted and checked in a private directory beside the target; only then does
     that take the target's name. On any failure the target is as it was. A target that is not
     empty is refused (13) without --overwrite.
+
+    With --undo the last restore into the places of APP (without a name: of the one app that has
+    any) is undone: every byte is as it was before, and what is there now is put aside.
     """
+    if options.pop("undo"):
+        return _undone(archive, target, options)
+    if archive is None or target is None:
+        raise UsageError(
+            "What is to be restored, or where to, was not said.",
+            hint="Name the archive and a directory: agebackup restore ARCHIVE --target DIR.",
+        )
     from agebackup.cli import directories
     from agebackup.operations.receivers import Selection
     from agebackup.operations.restore import RestoreOrder, restore
@@ -75,6 +86,18 @@ def command(archive: str, target: Path, **options: Any) -> int:
         looking.made_as = report.manifest.archive
     _tell(to, report)
     return 0
+
+
+def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> int:
+    from agebackup.cli.undoing import undone
+
+    given = click.get_current_context().get_parameter_source
+    extra = [name for name in options if given(name) is click.core.ParameterSource.COMMANDLINE]
+    if target is not None or extra:
+        raise UsageError(
+            "--undo takes no other option of restore.", hint="agebackup restore --undo [APP]."
+        )
+    return undone(app, console(current(), "restore-undo"))
 
 
 def _versions(given: tuple[str, ...]) -> dict[str, int]:

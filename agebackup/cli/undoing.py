@@ -12,16 +12,17 @@ from agebackup.model.names import require_app
 
 if TYPE_CHECKING:
     from agebackup.model.swap import SwapRecord
-    from agebackup.operations.undo import Guard, Undone
+    from agebackup.operations.undo import Undone
 
 
-def undone(app: str | None, to: Console, guard: "Guard") -> int:
+def undone(app: str | None, to: Console) -> int:
     """Undo the last restore into `app` (None: into the one app that has any); return 0.
 
     Asks on a terminal, and needs --yes elsewhere.
     """
     from agebackup.operations.settling import settle
     from agebackup.operations.undo import undo, undoable
+    from agebackup.operations.unused import require_unused
     from agebackup.system.lock import exclusive
 
     app = require_app(app) if app is not None else _only_app()
@@ -42,7 +43,7 @@ def undone(app: str | None, to: Console, guard: "Guard") -> int:
                 f"Another restore or undo of {app} came in between.",
                 hint="Look what there is to undo now: run this command again.",
             )
-        done = undo(asked, now(), known, guard)
+        done = undo(asked, now(), known, require_unused)
     _tell(asked, done, to)
     return 0
 

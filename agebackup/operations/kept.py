@@ -125,7 +125,7 @@ def _only_state(move: Move) -> Finding:
         "warning",
         "only-state",
         move.outgoing,
-        f"It was kept long enough, but nothing is at {printable(move.target)}: it is the only state there.",
+        f"It was kept long enough, but it is all there is: {printable(move.target)} is absent.",
         "Undo the restore, or remove it yourself.",
     )
 

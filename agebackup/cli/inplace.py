@@ -1,7 +1,8 @@
 """agebackup restore --in-place: an archive into the application's own places."""
 
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -210,6 +211,23 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
         return report.path
 
     return safety
+
+
+@contextmanager
+def at_rest(app: str, to: Console) -> Iterator[None]:
+    """Keep `app` still as the configuration says, where one declares it, during the body."""
+    from agebackup.operations.standstill import Standstill, require_not_running
+
+    config = known_config(to)
+    profile = next((one for one in config.apps if one.name == app), None) if config else None
+    if profile is None:
+        yield
+        return
+    with Standstill(profile, to.progress) as still:
+        require_not_running(profile, to.progress)
+        yield
+    if still.problem:
+        to.output.warn(still.problem)
 
 
 def _note(report: "InPlaceReport", to: Console) -> None:

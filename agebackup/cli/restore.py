@@ -27,11 +27,12 @@ _TARGET_ONLY = ("--overwrite", "--keep-bag")
 
 
 @click.command("restore", short_help="Bring a snapshot back.")
-@click.argument("archive", metavar="ARCHIVE|APP", required=False)
+@click.argument("archive", required=False, metavar="[ARCHIVE|APP]")
 @to_option
 @reading_options
 @click.option("--target", type=FILE, help="Directory, absent or empty.")
 @inplace_options
+@click.option("--undo", is_flag=True, help="Bring back what the last restore into APP put aside.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -62,7 +63,12 @@ def command(archive: str | None, target: Path | None, **options: Any) -> int:
     it or nothing, after guards, migrations and an archive of the present state; `restore` in the
     configuration says how. Asks on a terminal, needs --yes elsewhere. Exit code 4: it is in place,
     but a check failed; 1: that, and it was rolled back (--rollback-on-failure).
+
+    With --undo the last restore into the places of APP (without a name: of the one app that has
+    any) is undone: every byte is as it was before, and what is there now is put aside.
     """
+    if options.pop("undo"):
+        return _undone(archive, target, options)
     to = console(current(), "restore")
     _require_one_way(archive, target, options)
     wanted = _wanted(options, to)
@@ -123,6 +129,18 @@ def _restored(
         looking.made_as = report.manifest.archive
     _tell(to, report)
     return 0
+
+
+def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> int:
+    from agebackup.cli.undoing import undone
+
+    given = click.get_current_context().get_parameter_source
+    extra = [name for name in options if given(name) is click.core.ParameterSource.COMMANDLINE]
+    if target is not None or extra:
+        raise UsageError(
+            "--undo takes no other option of restore.", hint="agebackup restore --undo [APP]."
+        )
+    return undone(app, console(current(), "restore-undo"))
 
 
 def _versions(given: tuple[str, ...]) -> dict[str, int]:

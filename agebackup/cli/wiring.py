@@ -98,6 +98,7 @@ class Job:
             claims=directories.claims(),
             lock_seconds=30.0 if flags.lock_timeout is None else flags.lock_timeout,
             wait_seconds=flags.wait or 0.0,
+            swaps=directories.swap_records(app),
         )
 
 

@@ -80,6 +80,9 @@ EXAMPLE = """\
 # From which age on `agebackup status` calls the newest archive stale; interval and 2h by default.
 #max_age = "26h"
 
+# How long `agebackup clean` leaves what a restore into the app's own places put aside.
+#keep_pre_restore = "30d"
+
 # How many archives stay; without this table nothing is ever pruned. -1 keeps all of a tier.
 # `count = 10` keeps simply the last ten. README, "Retention", says what each rule means.
 #[apps.notes.retention]

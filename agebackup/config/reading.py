@@ -10,7 +10,7 @@ from typing import Any
 
 from agebackup.config.expansion import expand
 from agebackup.config.matching import parse_pattern
-from agebackup.config.nights import command, retention, watch
+from agebackup.config.nights import command, keep_pre_restore, retention, watch
 from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import (
     AppTable,
@@ -127,6 +127,7 @@ def _profile(
         proof=table.proof,
         include_config=table.include_config,
         include_tokens=table.include_tokens,
+        keep_pre_restore=keep_pre_restore(table, where),
         retention=retention(table.retention, where / "retention"),
         watch=watch(table, where),
     )

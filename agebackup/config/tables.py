@@ -151,6 +151,7 @@ class AppTable(Table, frozen=True):
     retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     retry_after: str = "1m"
     max_age: str | None = None
+    keep_pre_restore: str | None = None
     retention: Any = None
     guard: Any = None
     hooks: Any = None

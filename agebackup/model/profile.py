@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +56,8 @@ class Profile:
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
     that prints it. `recipients` are public keys, never files. `level` is Zstandard's, None for no
     compression. `include_config` and `include_tokens` take these without the flag: a timer gives
-    none. Without `retention` nothing of the app is ever pruned.
+    none. `keep_pre_restore` is how long what a restore in place put aside is kept, None: as long as
+    usual. Without `retention` nothing of the app is ever pruned.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Profile:
     proof: bool = True
     include_config: bool = False
     include_tokens: bool = False
+    keep_pre_restore: timedelta | None = None
     retention: Policy | None = None
     watch: Watch = field(default_factory=Watch)
     restore: RestoreRules = field(default_factory=RestoreRules)

@@ -61,7 +61,7 @@ def decide(record: SwapRecord, seen: Seen) -> Verdict:
 
     Until the journal says "swapped" the old state comes back, afterwards the new one stays.
     """
-    if record.stage == "done":
+    if not record.open:
         return Verdict("nothing")
     if record.stage == "swapped":
         return Verdict("finish")

@@ -166,14 +166,15 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `stage`: "swapping" from before the first change, "swapped" from the moment at which everything
     is in place (the commit), "done" once whoever swapped has no more to do; or "rolled-back" from
-    the moment at which everything is back, until what came to nothing is removed. `undoes` is the
-    id of the swap that this one takes back, "" for a restore.
+    the moment at which everything is back, until what came to nothing is removed. "removing": what
+    it put aside was kept long enough. `undoes` is the id of the swap that this one takes back, ""
+    for a restore.
     """
 
     version: int = VERSION
     app: str
     id: str
-    stage: Literal["swapping", "swapped", "done", "rolled-back"]
+    stage: Literal["swapping", "swapped", "done", "rolled-back", "removing"]
     archive: str
     safety: str = ""
     undoes: str = ""
@@ -187,7 +188,7 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def open(self) -> bool:
         """Whether somebody is at work, or died."""
-        return self.stage != "done"
+        return self.stage not in ("done", "removing")
 
     @property
     def time(self) -> datetime:

@@ -21,6 +21,7 @@ from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.order import Attempt, Order, Site
 from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
+from agebackup.operations.settling import settle
 from agebackup.operations.writing import FilesChangedError
 from agebackup.system.clock import Stopwatch
 from agebackup.system.lock import WAIT_OPTION, exclusive
@@ -73,10 +74,16 @@ class Pause:
 
 @contextmanager
 def sole_run(site: Site, app: str, progress: Progress) -> Iterator[None]:
-    """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones."""
+    """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones.
+
+    Raises `RefusedError` where a restore into the app was cut off and cannot be settled: what lies
+    there may be a mixture.
+    """
     what = f"another run of {app}"
     wait, hint = site.wait_seconds, WAIT_OPTION
     with exclusive(site.lock_file, wait_seconds=wait, what=what, progress=progress, hint=hint):
+        for one in settle(site.swaps) if site.swaps else ():
+            progress.warn(one.words)
         for line in site.claims.sweep():
             progress.warn(line)
         yield

@@ -74,6 +74,8 @@ def back(move: Move) -> None:
 def _main_back(move: Move, target: Path, incoming: Path, outgoing: Path) -> None:
     """Exchange the main things back, else by two renames. Each step leaves a known standing."""
     new, old = move.new.main, move.old.main
+    if new is not None and _is(target, new) and _is(incoming, new):
+        os.unlink(target)  # the second of two names, see `_shift`
     if new is not None and old is not None and _is(target, new):
         if _is(outgoing, old):
             _shift(outgoing, incoming, old)
@@ -88,9 +90,9 @@ def _main_back(move: Move, target: Path, incoming: Path, outgoing: Path) -> None
 def clear_away(record: SwapRecord) -> None:
     """Remove what a swap that came to nothing had filled or made. Raises OSError."""
     for move in record.moves:
-        incoming = Path(move.incoming)
-        if move.disposable and move.new.main is not None:
-            removed(incoming, move.new.main.inode)
+        incoming, new = Path(move.incoming), move.new.main
+        if move.disposable and new is not None and os.path.lexists(incoming):
+            removed(incoming, new.inode)
         unmake(move)
 
 

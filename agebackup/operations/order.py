@@ -11,6 +11,7 @@ from agebackup.model.records import Sequel
 from agebackup.model.rules import Gate
 from agebackup.model.source import Labels, Source
 from agebackup.operations.bookkeeping import Bookkeeping
+from agebackup.operations.swap_records import SwapRecords
 from agebackup.snapshot.keys import Recipients
 from agebackup.system.claims import Claims
 from agebackup.system.progress import Progress
@@ -44,7 +45,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a run works: destination, private copies, the app's lock, the claims, the books."""
+    """Where a run works: destination, private copies, the app's lock, the claims, the books.
+
+    `swaps` are the journals of restores into the app.
+    """
 
     destination: Folder
     workspace: Path
@@ -53,6 +57,7 @@ class Site:
     lock_seconds: float = 30.0
     wait_seconds: float = 0.0
     books: Bookkeeping = field(default_factory=Bookkeeping)
+    swaps: SwapRecords | None = None
 
 
 @dataclass(frozen=True)

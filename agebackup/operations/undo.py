@@ -13,8 +13,9 @@ from agebackup.operations.swap_records import SwapRecords
 from agebackup.operations.swapping import carry_out, unsettled
 from agebackup.system.syncing import explained
 
-Guard = Callable[[Sequence[Path]], object]
-"""Raises `RefusedError` where one of the databases at these paths is in use."""
+Guard = Callable[[Sequence[Path]], str]
+"""Raises `RefusedError` where one of the databases at these paths is in use; returns what could not
+be looked at, a sentence, or ""."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def undo(restore: SwapRecord, time: datetime, records: SwapRecords, guard: Guard
     `NotFoundError` where a kept state is gone, what `guard` raises, and what `swap` raises.
     """
     unsettled(records, but=restore.id)
-    guard([Path(move.target) for move in restore.moves if move.kind == "database"])
+    unseen = guard([Path(move.target) for move in restore.moves if move.kind == "database"])
     moves = []
     for move in restore.moves:
         with explained(Path(move.target).parent):
@@ -68,7 +69,7 @@ def undo(restore: SwapRecord, time: datetime, records: SwapRecords, guard: Guard
         done,
         done.kept,
         tuple(Path(b.outgoing) for a, b in pairs if b.old.main and _changed(a.new, b.old)),
-        tuple(_warning(b) for a, b in pairs if _changed(a.old, b.new)),
+        tuple(filter(None, (unseen, *(_warning(b) for a, b in pairs if _changed(a.old, b.new))))),
     )
 
 

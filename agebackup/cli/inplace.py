@@ -187,6 +187,7 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
         from agebackup.cli.books import run_ledger
         from agebackup.cli.flags import CreateFlags
         from agebackup.cli.wiring import Job
+        from agebackup.model.addressing import PRE_RESTORE
         from agebackup.operations.bookkeeping import Bookkeeping
         from agebackup.operations.create import create
 
@@ -195,7 +196,7 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
         flags = CreateFlags.of(
             apps=(profile.name,),
             manual=True,
-            tag="pre-restore",
+            tag=PRE_RESTORE,
             note=f"Before the restore of {printable(order.wanted.archive.name)}",
             include_config="config" in roles,
             include_tokens="tokens" in roles,

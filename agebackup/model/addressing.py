@@ -23,6 +23,9 @@ from agebackup.model.names import ArchiveName, require_app
 
 ID = re.compile(r"[0-9a-f]{4,8}", re.IGNORECASE)
 _SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
+PRE_RESTORE = "pre-restore"
+"""The tag of an archive that a restore in place made of the state that it replaced."""
+_REPLACED = "it holds the state that a restore replaced"
 _STRANGE = "the ledger does not know it: another machine made it, or somebody put it there"
 _LATEST = re.compile(r"(?:(?P<app>[^:@/]+):)?latest(?P<manual>-manual)?")
 _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
@@ -102,7 +105,8 @@ def choose(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str,
     `zones` are the time zones of the apps' policies; UTC without. By name or id any archive can be
     meant. The newest is never one that is known to be bad, evicted or from the future, nor one that
     the ledger does not know where it knows others: anybody who can write to the folder can put the
-    newest there. Where a newer one was passed over, a remark says so. Raises `UsageError` with the
+    newest there; nor one of a state that a restore replaced, where there are others. Where a newer
+    one was passed over, a remark says so. Raises `UsageError` with the
     candidates where several are meant, and `NotFoundError` where none is.
     """
     if wanted.name or wanted.id:
@@ -151,6 +155,10 @@ def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str
         whole = [pick for pick in whole if pick.held.record is not None]
     if not whole:
         raise _none(wanted, inventories, [f"{one.shown}: {one.why}" for one in unfit])
+    replaced = [pick for pick in whole if pick.held.record and pick.held.record.tag == PRE_RESTORE]
+    if len(replaced) < len(whole):  # or a second try would bring back what was to be left behind
+        unfit += [_Unfit(one.held.name, str(one.held.name), _REPLACED) for one in replaced]
+        whole = [pick for pick in whole if pick not in replaced]
     best = max(whole, key=lambda pick: (pick.held.name.time, str(pick.held.name)))
     return Pick(best.held, best.inventory, tuple(_remarks(best.held, unfit)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from agebackup.errors import NotFoundError, RefusedError, UsageError, printable, shortened
+from agebackup.errors import RefusedError, UsageError, printable, shortened
 from agebackup.model.gates import APP_VERSION, Present, objections
 from agebackup.model.landing import Landing, Part, landing
 from agebackup.model.layout import DATA
@@ -47,9 +47,10 @@ def fitted(order: InPlaceOrder, manifest: Manifest) -> Fitted:
     unwanted = order.wanted.unwanted
     chosen = whole.only(part for part in whole.parts if part.role not in unwanted)
     if not chosen.parts:
-        raise NotFoundError(
-            f"{printable(str(order.wanted.archive))} holds nothing that is asked for.",
-            hint="agebackup ls lists what it holds; a tree is asked for by its whole path.",
+        raise RefusedError(
+            "What is asked for is no whole part of the application, and in place only these are "
+            "exchanged.",
+            hint="Ask for a database, or for all of a tree, or restore to a --target.",
         )
     present = [part for part in chosen.absent if os.path.lexists(part.target)]
     inside = [part for part in present if _around(part, chosen)]

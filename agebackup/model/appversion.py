@@ -10,7 +10,8 @@ from dataclasses import dataclass
 _VERSION = re.compile(
     r"(?<![\w.])[vV]?(?P<numbers>\d{1,18}(?:\.\d{1,18}){0,15})"
     r"(?P<suffix>[-.]?[A-Za-z][0-9A-Za-z.-]{0,60}|-[0-9][0-9A-Za-z.-]{0,60})?"
-    r"(?:\+[0-9A-Za-z.-]{0,60})?(?![\w])"
+    r"(?:\+[0-9A-Za-z.-]{0,60})?(?!\w)",
+    re.ASCII,
 )
 """A build (`+…`) says nothing of the order (semver.org, section 10)."""
 _EARLIER = re.compile(r"[-.]?(?:a|alpha|b|beta|c|rc|pre|preview|dev|snapshot)(?![A-Za-z])", re.I)

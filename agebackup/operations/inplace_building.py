@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from agebackup.errors import FailedError, RefusedError, VerificationError, printable, shortened
+from agebackup.errors import FailedError, RefusedError, UnfitError, printable, shortened
 from agebackup.model.command import Command
 from agebackup.model.gates import Present
 from agebackup.model.inplace import DatabaseChange
@@ -194,21 +194,21 @@ def _run(what: str, command: Command, content: Path, reading: Reading) -> None:
 
 def _require_file(one: StagedDatabase, what: str) -> None:
     if not one.path.is_file() or one.path.is_symlink():
-        raise VerificationError(
+        raise UnfitError(
             f"{what} left no database {one.shown} at its place, so nothing was replaced.",
             hint=f"It runs in a directory laid out as the archive is: {what} must make it there.",
         )
 
 
 def _strays(content: Path, fit: Fitted) -> tuple[str, ...]:
-    """Return a remark on files that belong to no place; raise `VerificationError` for databases."""
+    """Return a remark on files that belong to no place; raise `UnfitError` for databases."""
     places = {staged_at(content, fit, part) for part in fit.landing.parts}
     strays = [
         path for path in _files(content) if not places & {content / path, *(content / path).parents}
     ]
     for path in strays:
         if _is_database(content / path):
-            raise VerificationError(
+            raise UnfitError(
                 f"The commands made a database {printable(path)}, which has no place in the "
                 "application, so nothing was replaced.",
                 hint="Declare it, so that it is backed up as well.",

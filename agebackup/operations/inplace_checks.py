@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agebackup.errors import AgebackupError, VerificationError, printable, shortened
+from agebackup.errors import FailedError, UnfitError, printable, shortened
 from agebackup.model.gates import rules_of
 from agebackup.model.inplace import DatabaseChange
 from agebackup.model.manifest import DatabaseRecord
@@ -65,7 +65,7 @@ def require_sound(
 ) -> tuple[DatabaseChange, ...]:
     """Check what commands made of `databases` and return what changed.
 
-    Raises `VerificationError` with every finding: integrity_check, foreign keys broken that were
+    Raises `UnfitError` with every finding: integrity_check, foreign keys broken that were
     not, rows lost beyond the tolerances, counts of a rebuilt database that differ.
     """
     reading.progress.phase("checking what the commands made", None)
@@ -76,7 +76,7 @@ def require_sound(
             change = _compared(one, facts_from(workers.result(facts)), profile)
             lines += change.lines + _count_lines(one, workers, counts)
             changes.append(change.change)
-    except AgebackupError as error:
+    except FailedError as error:
         raise _unsound([error.message, *error.details]) from None
     finally:
         workers.kill()
@@ -85,8 +85,8 @@ def require_sound(
     return tuple(changes)
 
 
-def _unsound(lines: Sequence[str]) -> VerificationError:
-    return VerificationError(
+def _unsound(lines: Sequence[str]) -> UnfitError:
+    return UnfitError(
         "What the commands made of the staged databases does not pass, so nothing was replaced: "
         f"{lines[0]}",
         hint="Let the application's author look, or allow the loss: restore.row_tolerance.",
@@ -160,7 +160,7 @@ def _count_lines(one: StagedDatabase, workers: Workers, job: Job | None) -> list
 def require_heads(databases: Sequence[StagedDatabase], reading: Reading) -> tuple[str, ...]:
     """Ask the staged databases for their heads; return the names of those that have any recorded.
 
-    Raises `VerificationError` naming each whose heads are not the recorded ones.
+    Raises `UnfitError` naming each whose heads are not the recorded ones.
     """
     headed = [one for one in databases if one.record.heads is not None]
     workers, lines, seconds = Workers(reading.progress.stop), [], reading.limits.seconds
@@ -175,7 +175,7 @@ def require_heads(databases: Sequence[StagedDatabase], reading: Reading) -> tupl
     finally:
         workers.kill()
     if lines:
-        raise VerificationError(
+        raise UnfitError(
             f"The restored state is not where it was: {lines[0]}. Nothing was replaced.",
             hint="A migration or rebuild lost something, or heads is not a query of the state.",
             details=shortened(lines[1:]),
@@ -187,7 +187,7 @@ def _head_lines(one: StagedDatabase, workers: Workers, job: Job) -> list[str]:
     assert one.record.heads is not None
     try:
         found = workers.result(job)["answers"]
-    except AgebackupError as error:
+    except FailedError as error:
         return [f"{one.shown}: its heads cannot be asked for: {error.message.rstrip('.')}"]
     assert isinstance(found, list)
     (rows,) = found

@@ -48,7 +48,7 @@ def test_every_key_has_its_meaning() -> None:
         migrate = [["./m", "1"], {argv = ["n"], seconds = 7}]
         rebuild = ["./r"]
         check = [["x"], ["y"]]
-        row_tolerance = "2.5%"
+        row_tolerance = "2.5%%"
         [apps.notes.restore.gates]
         one = {argv = ["g"], compare = "equal"}
         two = {database = "ledger", sql = "SELECT 1"}
@@ -136,10 +136,11 @@ def test_programs_that_are_not_there_are_found_out_by_day() -> None:
 
 def test_the_manifest_records_gates_and_heads(live: LiveApp) -> None:
     """What is declared is asked when the archive is made, of the very copies that are in it."""
+    said = toml("printf", " 7 \\nmore")
     live.declare(
         f"""
         [apps.notes.restore.gates]
-        format = {{argv = {toml("printf", " 7 \\nmore")}}}
+        format = {{argv = {said}}}
         schema = {{database = "ledger", sql = "PRAGMA user_version"}}
         [apps.notes.restore.databases.events]
         heads = "SELECT kind, max(entry) FROM events GROUP BY kind"
@@ -147,8 +148,8 @@ def test_the_manifest_records_gates_and_heads(live: LiveApp) -> None:
     )
     made = live.create()
     execute(live.app.ledger, "PRAGMA user_version = 9")
-    said = live.world.run("--json", "inspect", made, "-i", live.keys.identity)
-    manifest = json.loads(said.out)["manifest"]
+    shown = live.world.run("--json", "inspect", made, "-i", live.keys.identity)
+    manifest = json.loads(shown.out)["manifest"]
     assert manifest["gates"] == [{"name": "format", "sql": "", "value": "7"}]
     ledger, events = manifest["databases"]
     assert ledger["gates"] == [{"name": "schema", "sql": "PRAGMA user_version", "value": 3}]

@@ -40,7 +40,7 @@ def again(template: Path, here: Path) -> live_parts.State:
     """Make `here` a copy of `template`; return the state of the application."""
     shutil.rmtree(here, ignore_errors=True)
     shutil.copytree(template, here)
-    return state(here / "app")
+    return state(here / "live")
 
 
 def test_a_swap_puts_everything_in_place(
@@ -49,7 +49,7 @@ def test_a_swap_puts_everything_in_place(
     """Every part is the new one, and beside it lies the old one, openable with its companions."""
     old = again(before, tmp_path / "here")
     swapped(tmp_path / "here")
-    app = tmp_path / "here" / "app"
+    app = tmp_path / "here" / "live"
     assert state(app) == after_swap(old, new)
     for name in ("ledger.db", "events.db", "torn.db"):
         assert list(live_parts.rows(app / name)) == [f"new {name}"]
@@ -63,7 +63,7 @@ def test_an_undo_brings_everything_back(
     old = again(before, tmp_path / "here")
     swapped(tmp_path / "here")
     undone(tmp_path / "here")
-    assert state(tmp_path / "here" / "app") == after_undo(old, new)
+    assert state(tmp_path / "here" / "live") == after_undo(old, new)
 
 
 def points(verb: str, template: Path, here: Path, faults: tuple[str, ...]) -> Iterator[str]:
@@ -87,8 +87,8 @@ def test_killed_at_any_call(
         old = again(before, here)
         run(SCENARIO.format(verb="swapped"), here, under=fault(*faults, point))
         settled(here)
-        now = state(here / "app")
+        now = state(here / "live")
         assert now in (old, after_swap(old, new)), point
-        assert not list((here / "state").rglob("claims/*")), point
+        assert not list(live_parts.claims(here).named()), point
         ends.add(now == old)
     assert len(ends) == 2

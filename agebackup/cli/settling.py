@@ -6,7 +6,7 @@ from typing import Any
 from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.settings import Settings
-from agebackup.errors import AgebackupError, BusyError, FailedError, UsageError
+from agebackup.errors import AgebackupError, BusyError, FailedError, RefusedError, UsageError
 from agebackup.system.syncing import explained
 
 
@@ -45,8 +45,11 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
         found.append({"app": app, "way": "under-way", "message": text})
         to.output.warn(text)
     except AgebackupError as error:
-        found.append({"app": app, "way": "refused", "exit": error.code, "message": error.message})
-        to.output.warn(f"{error.message} {error.hint}")
+        text = error.message
+        if not isinstance(error, RefusedError):
+            text = f"A restore of {app} that was cut off is not settled: {text}"
+        found.append({"app": app, "way": "refused", "exit": error.code, "message": text})
+        to.output.warn(f"{text} {error.hint}")
     for fields in found:
         _note(fields, to)
     return found

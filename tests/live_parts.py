@@ -9,13 +9,13 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from agebackup.cli.failures import translated
 from agebackup.cli.signals import listen
-from agebackup.errors import AgebackupError, FailedError
+from agebackup.errors import AgebackupError
 from agebackup.model.swap import COMPANIONS, Part, Swap, SwapRecord
 from agebackup.operations.moving import forward
 from agebackup.operations.settling import settle
@@ -121,8 +121,7 @@ def swapped(here: Path, time: datetime = TIME) -> None:
     with claimed_directory(here / "live", known.claims, prefix="inplace") as staging:
         parts = stage(here / "live", staging.path)
         done = swap(Swap("live", time, "live.age", parts), known)
-    with suppress(FailedError):  # it counts all the same, and whoever comes next says so
-        finish(done, known)
+    finish(done, known)
 
 
 def half_swapped(here: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agebackup.errors import FailedError, NotFoundError, printable
+from agebackup.errors import NotFoundError, printable
 from agebackup.model.swap import Move, Side, SwapRecord, kept_name, stamp
 from agebackup.operations.swap import finish, require_free, side
 from agebackup.operations.swap_records import SwapRecords
@@ -50,12 +50,8 @@ def undo(restore: SwapRecord, time: datetime, records: SwapRecords, guard: Guard
     """
     unsettled(records, but=restore.id)
     unseen = guard([Path(move.target) for move in restore.moves if move.kind == "database"])
-    record = carry_out(way_back(restore, time), records)
+    record = finish(carry_out(way_back(restore, time), records), records)
     warnings = [unseen] if unseen else []
-    try:
-        record = finish(record, records)
-    except FailedError as error:  # it counts all the same, and the next command notes it
-        warnings.append(error.message)
     pairs = list(zip(restore.moves, record.moves, strict=True))
     warnings += [_warning(back) for then, back in pairs if _changed(then.old, back.new)]
     changed = [back for then, back in pairs if back.old.main and _changed(then.new, back.old)]

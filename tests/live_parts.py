@@ -2,7 +2,7 @@
 
 Two databases whose latest rows are in their -wal alone, one with a hot journal, a tree, a file, a
 file that is absent together with its directory, and a file that nothing takes the place of. As a
-program (`live_parts.py HERE VERB`) it swaps, settles or undoes, for the fault sweep.
+program (`live_parts.py HERE`) it swaps as a command would, for the fault sweep.
 """
 
 import shutil
@@ -13,12 +13,19 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agebackup.model.swap import COMPANIONS, Part, Swap
+from agebackup.cli.failures import translated
+from agebackup.cli.signals import listen
+from agebackup.errors import AgebackupError
+from agebackup.model.swap import COMPANIONS, Part, Swap, SwapRecord
+from agebackup.operations.moving import forward
 from agebackup.operations.settling import settle
-from agebackup.operations.swap import finish, swap
+from agebackup.operations.swap import finish, prospect, swap
 from agebackup.operations.swap_records import SwapRecords
-from agebackup.operations.undo import undo, undoable
+from agebackup.operations.swapping import fill
+from agebackup.operations.undo import undo, undoable, way_back
 from agebackup.system.claims import Claims
+from agebackup.system.progress import Stop
+from agebackup.system.renaming import exchange
 from agebackup.system.workspace import claimed_directory
 
 ID, UNDO_ID = "20261121T091500Z", "20261121T092000Z"
@@ -31,8 +38,8 @@ State = dict[str, bytes | None]
 
 
 def build(here: Path) -> Path:
-    """Make the application's state and return its directory, `here`/app."""
-    app = here / "app"
+    """Make the application's state and return its directory, `here`/live."""
+    app = here / "live"
     app.mkdir(parents=True)
     for name in ("ledger.db", "events.db"):
         _database(here / "draft.db", app / name, rows=f"old {name}")
@@ -74,10 +81,11 @@ def _torn(draft: Path, to: Path) -> None:
 def stage(app: Path, directory: Path) -> tuple[Part, ...]:
     """Fill `directory` with what is to take the place of the state in `app`; return the parts."""
     for name in ("ledger.db", "events.db", "torn.db"):
-        with closing(sqlite3.connect(directory / name)) as connection:
+        with closing(sqlite3.connect(":memory:")) as connection:
             connection.execute("CREATE TABLE t (row TEXT)")
             connection.execute("INSERT INTO t VALUES (?)", (f"new {name}",))
             connection.commit()
+            (directory / name).write_bytes(connection.serialize())
     (directory / "blobs").mkdir()
     for name in ("b", "d"):
         (directory / "blobs" / name).write_text(f"new {name}")
@@ -94,20 +102,53 @@ def stage(app: Path, directory: Path) -> tuple[Part, ...]:
 
 def records(here: Path) -> SwapRecords:
     """Return the journals of the application in `here`."""
-    return SwapRecords("live", here / "state" / "restores" / "live", claims(here))
+    return SwapRecords("live", machine(here) / "restores" / "live", claims(here))
 
 
 def claims(here: Path) -> Claims:
     """Return the claims of this machine."""
-    return Claims(here / "state" / "claims")
+    return Claims(machine(here) / "claims")
 
 
-def swapped(here: Path) -> None:
+def machine(here: Path) -> Path:
+    """Return where agebackup keeps its own things, as `sample_app.environment` says."""
+    return here / "home" / "state" / "agebackup"
+
+
+def swapped(here: Path, time: datetime = TIME) -> None:
     """Stage and swap, as far as the commit and what follows it."""
     known = records(here)
-    with claimed_directory(here / "app", known.claims, prefix="inplace") as staging:
-        parts = stage(here / "app", staging.path)
-        finish(swap(Swap("live", TIME, "live.age", parts), known), known)
+    with claimed_directory(here / "live", known.claims, prefix="inplace") as staging:
+        parts = stage(here / "live", staging.path)
+        done = swap(Swap("live", time, "live.age", parts), known)
+    finish(done, known)
+
+
+def half_swapped(here: Path) -> None:
+    """Do what a swap does that is killed in the midst of its third part, the first being done."""
+    known = records(here)
+    with claimed_directory(here / "live", known.claims, prefix="inplace") as staging:
+        parts = stage(here / "live", staging.path)
+        _half(prospect(Swap("live", TIME, "live.age", parts), known), known)
+
+
+def half_undone(here: Path) -> None:
+    """Swap, then do what an undo does that is killed like that."""
+    swapped(here)
+    known = records(here)
+    _half(way_back(undoable(known), UNDO_TIME), known)
+
+
+def _half(record: SwapRecord, known: SwapRecords) -> None:
+    known.put(record)
+    for move in record.moves:
+        fill(move)
+    for move in record.moves[:2]:
+        forward(move)
+    third = record.moves[2]
+    for suffix in third.old.companions:
+        Path(third.target + suffix).rename(third.outgoing + suffix)
+    assert exchange(third.incoming, third.target)
 
 
 def undone(here: Path) -> None:
@@ -151,7 +192,7 @@ def staged_state(here: Path) -> State:
     """Return what the swapped application consists of, the old state aside."""
     directory = here / "expected"
     directory.mkdir(parents=True)
-    stage(here / "app", directory)
+    stage(here / "live", directory)
     new = state(directory)
     shutil.rmtree(directory)
     first = new.pop("first.toml")
@@ -179,6 +220,17 @@ def rows(database: Path) -> Iterator[str]:
         left.unlink()
 
 
+def main(here: Path) -> int:
+    """Swap, with signals and failures treated as the command line treats them."""
+    listen(Stop())
+    try:
+        with translated():
+            swapped(here)
+    except AgebackupError as error:
+        print(f"{error.message} {error.hint}", file=sys.stderr)
+        return error.code
+    return 0
+
+
 if __name__ == "__main__":
-    place, verb = Path(sys.argv[1]), sys.argv[2]
-    {"swap": swapped, "undo": undone, "settle": settled}[verb](place)
+    sys.exit(main(Path(sys.argv[1])))

@@ -140,7 +140,9 @@ def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> in
         raise UsageError(
             "--undo takes no other option of restore.", hint="agebackup restore --undo [APP]."
         )
-    return undone(app, console(current(), "restore-undo"))
+    settings = current()
+    settings.command = "restore-undo"  # failures name it too
+    return undone(app, console(settings, settings.command))
 
 
 def _versions(given: tuple[str, ...]) -> dict[str, int]:

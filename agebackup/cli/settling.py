@@ -1,13 +1,16 @@
 """What a command does first: settle the restores into applications that were cut off."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.settings import Settings
-from agebackup.errors import AgebackupError, BusyError, FailedError, UsageError
+from agebackup.errors import AgebackupError, BusyError, FailedError, RefusedError, UsageError
 from agebackup.system.syncing import explained
+
+if TYPE_CHECKING:
+    from agebackup.operations.settling import Settled
 
 
 def settle_found(settings: Settings) -> None:
@@ -40,23 +43,24 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
             for one in settle(known):
                 found.append({"app": app, "id": one.id, "way": one.way, "message": one.words})
                 to.output.warn(one.words)
+                _note(one, to)
     except BusyError:
         text = f"A restore or an undo of {app} is under way."
         found.append({"app": app, "way": "under-way", "message": text})
         to.output.warn(text)
     except AgebackupError as error:
-        found.append({"app": app, "way": "refused", "exit": error.code, "message": error.message})
-        to.output.warn(f"{error.message} {error.hint}")
-    for fields in found:
-        _note(fields, to)
+        text = error.message
+        if not isinstance(error, RefusedError):
+            text = f"A restore of {app} that was cut off is not settled: {text}"
+        found.append({"app": app, "way": "refused", "exit": error.code, "message": text})
+        to.output.warn(f"{text} {error.hint}")
     return found
 
 
-def _note(fields: dict[str, Any], to: Console) -> None:
+def _note(one: "Settled", to: Console) -> None:
     from agebackup.cli.supervising import journal
 
-    rest = {name: fields[name] for name in fields if name not in ("app", "way")}
-    journal(to).event(f"restore-{fields['way']}", fields["app"], **rest)
+    journal(to).event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
 
 
 def journalled() -> tuple[str, ...]:

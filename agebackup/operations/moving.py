@@ -6,9 +6,9 @@ synced in between, so that a power cut cannot turn the order round. Each step ma
 before a kill; `back` begins with a look at what is there.
 """
 
+import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 from agebackup.model.standing import paths, standing
@@ -16,6 +16,9 @@ from agebackup.model.swap import COMPANIONS, Move, SwapRecord, Thing, companion
 from agebackup.system.leftovers import removed
 from agebackup.system.renaming import exchange, rename_new
 from agebackup.system.syncing import explained, sync_path
+
+_STAYS = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
+"""A directory of ours that is gone, or in use by now, stays as it is."""
 
 
 def look(path: Path | str) -> Thing | None:
@@ -91,16 +94,23 @@ def clear_away(record: SwapRecord) -> None:
     """Remove what a swap that came to nothing had filled or made. Raises OSError."""
     for move in record.moves:
         incoming, new = Path(move.incoming), move.new.main
-        if move.disposable and new is not None and os.path.lexists(incoming):
+        if move.disposable and new is not None and look(incoming) is not None:
             removed(incoming, new.inode)
         unmake(move)
 
 
 def unmake(move: Move) -> None:
-    """Remove the directories that were made for a part, as far as they are empty."""
+    """Remove the directories that were made for a part, as far as they are empty.
+
+    Raises OSError.
+    """
     for directory in reversed(move.made):
-        with suppress(OSError):
+        try:
             os.rmdir(directory)
+        except OSError as error:
+            if error.errno not in _STAYS:
+                raise
+        else:
             sync_path(Path(directory).parent)
 
 

@@ -9,6 +9,8 @@ from agebackup.operations.swap import finish
 from agebackup.operations.swap_records import SwapRecords
 from agebackup.operations.swapping import roll_back
 
+_STOOD = "If the application was paused for it, start it again; no check was run."
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -38,25 +40,17 @@ def settle(records: SwapRecords) -> tuple[Settled, ...]:
 
 def _settled(record: SwapRecord, records: SwapRecords) -> Settled:
     what = "undo" if record.undoes else "restore"
+    which = f"The {what} of {record.app} at {record.time:%Y-%m-%d %H:%M:%S} UTC was cut off"
     if record.stage == "swapped":
         finish(record, records)
-        return Settled(record.app, record.id, "finished", _finished(record, what))
+        words = f"{which} after everything was in place, and counts.{_kept(record)} {_STOOD}"
+        return Settled(record.app, record.id, "finished", words)
     roll_back(record, records)
-    return Settled(
-        record.app,
-        record.id,
-        "rolled-back",
-        f"The {what} of {record.app} at {record.time:%Y-%m-%d %H:%M:%S} UTC was cut off and is "
-        f"rolled back: everything is as it was before it.",
-    )
+    words = f"{which} and is rolled back: everything is as it was before it. {_STOOD}"
+    return Settled(record.app, record.id, "rolled-back", words)
 
 
-def _finished(record: SwapRecord, what: str) -> str:
+def _kept(record: SwapRecord) -> str:
     kept = ", ".join(printable(str(path)) for path in record.kept)
     back = "" if record.undoes else f"; agebackup restore --undo {record.app} brings it back"
-    checks = "" if record.undoes else " What was to follow it (resume, checks) may not have run."
-    return (
-        f"The {what} of {record.app} at {record.time:%Y-%m-%d %H:%M:%S} UTC was cut off after "
-        f"everything was in place, and counts.{checks}"
-        + (f" The state before it is in {kept}{back}." if kept else "")
-    )
+    return f" The state before it is in {kept}{back}." if kept else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from agebackup.errors import NotFoundError, RefusedError, printable
+from agebackup.errors import FailedError, NotFoundError, RefusedError, printable
 from agebackup.model.swap import (
     COMPANIONS,
     Kind,
@@ -68,11 +68,18 @@ def swap(swap: Swap, records: SwapRecords) -> SwapRecord:
 
 
 def finish(record: SwapRecord, records: SwapRecords) -> SwapRecord:
-    """Note that nothing more is to be done after a swap: from now on only `undo` goes back."""
+    """Note that nothing more is to be done after a swap; return the record as it stands then.
+
+    Where the disk refuses, nothing is lost but the note: the new state counts since the swap, and
+    the next command notes it.
+    """
     done = msgspec.structs.replace(record, stage="done")
-    records.put(done)
-    if record.undoes:
-        records.remove(record.undoes)
+    try:
+        records.put(done)
+        if record.undoes:
+            records.remove(record.undoes)
+    except FailedError:
+        return record
     return done
 
 

@@ -31,7 +31,7 @@ def carry_out(record: SwapRecord, records: SwapRecords) -> SwapRecord:
     try:
         for move in record.moves:
             with explained(Path(move.target).parent):
-                _fill(move)
+                fill(move)
         for move in record.moves:
             _require_untouched(move)
             with explained(Path(move.target).parent):
@@ -75,8 +75,8 @@ def barred(record: SwapRecord, obstacles: tuple[Obstacle, ...]) -> RefusedError:
     )
 
 
-def _fill(move: Move) -> None:
-    """Bring what was staged, synced, beside the target."""
+def fill(move: Move) -> None:
+    """Bring what was staged, synced, beside its place. Raises OSError."""
     for directory in move.made:
         with suppress(FileExistsError):  # made for another part
             os.mkdir(directory, 0o700)

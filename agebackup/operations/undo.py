@@ -50,11 +50,23 @@ def undo(restore: SwapRecord, time: datetime, records: SwapRecords, guard: Guard
     """
     unsettled(records, but=restore.id)
     unseen = guard([Path(move.target) for move in restore.moves if move.kind == "database"])
+    record = finish(carry_out(way_back(restore, time), records), records)
+    warnings = [unseen] if unseen else []
+    pairs = list(zip(restore.moves, record.moves, strict=True))
+    warnings += [_warning(back) for then, back in pairs if _changed(then.old, back.new)]
+    changed = [back for then, back in pairs if back.old.main and _changed(then.new, back.old)]
+    return Undone(
+        record, record.kept, tuple(Path(one.outgoing) for one in changed), tuple(warnings)
+    )
+
+
+def way_back(restore: SwapRecord, time: datetime) -> SwapRecord:
+    """Return the swap that undoes `restore`; raises as `undo`, but changes nothing."""
     moves = []
     for move in restore.moves:
         with explained(Path(move.target).parent):
-            moves.append(_way_back(move, stamp(time)))
-    record = SwapRecord(
+            moves.append(_move_back(move, stamp(time)))
+    return SwapRecord(
         app=restore.app,
         id=stamp(time),
         stage="swapping",
@@ -63,17 +75,9 @@ def undo(restore: SwapRecord, time: datetime, records: SwapRecords, guard: Guard
         undoes=restore.id,
         moves=tuple(moves),
     )
-    done = finish(carry_out(record, records), records)
-    pairs = list(zip(restore.moves, moves, strict=True))
-    return Undone(
-        done,
-        done.kept,
-        tuple(Path(b.outgoing) for a, b in pairs if b.old.main and _changed(a.new, b.old)),
-        tuple(filter(None, (unseen, *(_warning(b) for a, b in pairs if _changed(a.old, b.new))))),
-    )
 
 
-def _way_back(move: Move, id: str) -> Move:
+def _move_back(move: Move, id: str) -> Move:
     target, kept = Path(move.target), Path(move.outgoing)
     new = side(kept, move.kind)
     if move.old.main is not None and new.main is None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from faultsweep.live import LIVE
 from faultsweep.points import FAULTS
 from faultsweep.scenarios import SCENARIOS
 from faultsweep.sweep import (
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/sweep", description=__doc__)
-    names = [scenario.name for scenario in SCENARIOS]
+    names = [scenario.name for scenario in (*SCENARIOS, *LIVE)]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one")
     parser.add_argument("--fault", action="append", choices=list(FAULTS), help="only this one")
     parser.add_argument("--sample", type=int, metavar="N", help="N trials in all, always the same")
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _sweep(options: argparse.Namespace, directory: Path) -> int:
     begun = time.monotonic()
     template = make_template(directory)
-    wanted = [s for s in SCENARIOS if not options.scenario or s.name in options.scenario]
+    wanted = [s for s in (*SCENARIOS, *LIVE) if not options.scenario or s.name in options.scenario]
     faults = options.fault or list(FAULTS)
     baselines = [take_baseline(scenario(template), directory, faults) for scenario in wanted]
     for baseline in baselines:

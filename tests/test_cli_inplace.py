@@ -334,7 +334,7 @@ def test_json_tells_all_of_it(live: LiveApp) -> None:
         "--json", "restore", "notes", "--in-place", "--yes", "-i", live.keys.identity
     )
     printed = json.loads(done.out)
-    assert printed["schema"] == "agebackup/restore/v1" and printed["status"] == "ok"
+    assert printed["schema"] == "agebackup/restore-in-place/v1" and printed["status"] == "ok"
     assert {part["role"] for part in printed["parts"]} == {
         "database",
         "attachments",

@@ -67,6 +67,8 @@ def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
         "create": ("create", "notes"),
         "verify": ("verify", "notes:latest", *key),
         "restore": ("restore", "notes:latest", *key, "--target", "restored"),
+        "restore-in-place": ("restore", "notes", "--in-place", *key, "--yes"),
+        "restore-undo": ("restore", "--undo", "notes", "--yes"),
         "inspect": ("inspect", "notes:latest", *key),
         "ls": ("ls", "notes:latest", *key),
         "list": ("list",),

@@ -69,7 +69,7 @@ def command(archive: str | None, target: Path | None, **options: Any) -> int:
     """
     if options.pop("undo"):
         return _undone(archive, target, options)
-    to = console(current(), "restore")
+    to = console(current(), "restore-in-place" if options["in_place"] else "restore")
     _require_one_way(archive, target, options)
     wanted = _wanted(options, to)
     if target is None:

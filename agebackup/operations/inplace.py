@@ -68,7 +68,7 @@ def restore_in_place(order: InPlaceOrder, means: Means) -> InPlaceReport:
     present = present_values(order, means.reading.progress)
     with ExitStack() as stack:
         claim = stack.enter_context(
-            claimed_directory(staging_place(order), means.claims, prefix="restore")
+            claimed_directory(staging_place(order), means.claims, prefix="inplace")
         )
         built = build(order, claim.path / "content", present, means)
         places = _beside_targets(built, stack, means)
@@ -114,7 +114,7 @@ def _beside_targets(built: Built, stack: ExitStack, means: Means) -> dict[Part, 
             elsewhere = os.lstat(staged).st_dev != os.stat(near).st_dev
         if elsewhere:
             require_space(f"the restored {part.shown}", near, part.size)
-            claim = stack.enter_context(claimed_directory(near, means.claims, prefix="restore"))
+            claim = stack.enter_context(claimed_directory(near, means.claims, prefix="inplace"))
             copied = claim.path / "content"
             copy_compared(staged, copied, means.reading.progress.stop.check)
             staged = copied

@@ -72,6 +72,12 @@ class VerificationError(AgebackupError):
     exit_code = 4
 
 
+class UnfitError(AgebackupError):
+    """What the application's own commands made of a sound archive is not what it should be."""
+
+    exit_code = 4
+
+
 class NotFoundError(AgebackupError):
     """An archive or a destination is not there."""
 

@@ -64,7 +64,7 @@ OWNERS = (
             "word.renameat2",
             "word.renamex_np",
         ),
-        ("system/durable.py",),
+        ("system/durable.py", "system/renaming.py"),
         "a rename without its fsyncs loses data in a power cut",
     ),
     Owner(

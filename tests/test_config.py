@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agebackup.config import EXAMPLE, check, load_config, resolve, write_example
-from agebackup.config.tables import AppTable, CommandTable, DatabaseTable, TreeTable
+from agebackup.config.tables import (
+    AppTable,
+    CommandTable,
+    DatabaseRulesTable,
+    DatabaseTable,
+    GateTable,
+    RestoreTable,
+    TreeTable,
+)
 from agebackup.errors import FailedError, UsageError
 from agebackup.model.command import Command
 from agebackup.model.profile import Finding, Profile, compression_level
@@ -674,7 +682,8 @@ def test_the_example_is_commented_out_and_complete(tmp_path: Path) -> None:
     file.write_text(re.sub(r"^#(?=[^\s#])", "", EXAMPLE, flags=re.MULTILINE))
     (profile,) = load_config(file, {"HOME": "/home/me"}).apps
     assert len(profile.databases) == 3 and profile.finish
-    for table in (AppTable, DatabaseTable, TreeTable, CommandTable):
+    restoring = (RestoreTable, GateTable, DatabaseRulesTable)
+    for table in (AppTable, DatabaseTable, TreeTable, CommandTable, *restoring):
         for field in msgspec.structs.fields(table):
             assert re.search(rf"^#.*\b{field.name}\b( =|\])", EXAMPLE, re.MULTILINE), field.name
 

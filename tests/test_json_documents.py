@@ -78,6 +78,8 @@ def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
         "verify": ("verify", "notes:latest", *key),
         "restore": ("restore", "notes:latest", *key, "--target", "restored"),
         "drill": ("drill", "notes", *key),
+        "restore-in-place": ("restore", "notes", "--in-place", *key, "--yes"),
+        "restore-undo": ("restore", "--undo", "notes", "--yes"),
         "inspect": ("inspect", "notes:latest", *key),
         "ls": ("ls", "notes:latest", *key),
         "drill --report": ("drill", "--report"),

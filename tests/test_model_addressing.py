@@ -125,7 +125,7 @@ def test_everything_else_is_a_path(text: str) -> None:
         "",
         "notes@yesterday",
         "notes@2026-02-30",
-        "notes@2026-11-01T12:00",
+        "notes@2026-11-01T25:00",
         "notes@99999-01-01",
         "Notes@2026-11-01",
         "-x:latest",

@@ -9,7 +9,7 @@ from agebackup.cli.choosing import opened, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.reading import workspace_option
-from agebackup.cli.scope import now
+from agebackup.cli.scope import known_config, now
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import NotFoundError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agebackup.cli.wiring import Folder
     from agebackup.ledger import Ledger
     from agebackup.model.records import ArchiveRecord
+    from agebackup.operations.kept import Keeping
 
 
 @click.command("clean", short_help="Clean up after dead runs.")
@@ -33,7 +34,8 @@ def command(
 ) -> int:
     """Clean up after runs that died, and list what ledger and folder disagree about.
 
-    Removes temporaries and private copies that no living run knows of. Archives are never removed.
+    Removes temporaries and private copies that no living run knows of, and what a restore
+    --in-place put aside longer than keep_pre_restore (30d) ago. Archives are never removed.
     With --forget the ledger takes note that archives whose file is gone are gone: audit no longer
     misses them. Without it they are only listed. A folder that looks like an unmounted drive's is
     refused (13) without --yes.
@@ -59,6 +61,7 @@ def command(
         forget=forget,
         astray_too=out.settings.yes,
         dry_run=dry_run,
+        kept=_keepings(app, out),
     )
     report = clean(order, ledger, directories.claims(), partial(_logged, out))
     if out.settings.json:
@@ -70,6 +73,25 @@ def command(
         lines = [*report.done, *told(report.findings)]
         out.output.result("\n".join(lines or ["There is nothing to clean."]))
     return 0
+
+
+def _keepings(app: str | None, out: Console) -> "tuple[Keeping, ...]":
+    """Return how long what restores put aside is kept, of each app of which there is any."""
+    from agebackup.cli import directories
+    from agebackup.cli.settling import journalled
+    from agebackup.operations.kept import DEFAULT_KEEP, Keeping
+
+    config = known_config(out)
+    declared = {one.name: one.keep_pre_restore for one in config.apps} if config else {}
+    return tuple(
+        Keeping(
+            directories.swap_records(name),
+            directories.lock_file(name),
+            declared.get(name) or DEFAULT_KEEP,
+        )
+        for name in journalled()
+        if app in (None, name)
+    )
 
 
 def _logged(out: Console, record: "ArchiveRecord") -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -9,6 +10,9 @@ from agebackup.cli.settings import CONFIG_VARIABLE, Settings
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.system.claims import Claims
 from agebackup.system.workspace import is_tmpfs
+
+if TYPE_CHECKING:
+    from agebackup.operations.swap_records import SwapRecords
 
 
 def state_directory() -> Path:
@@ -56,6 +60,18 @@ def last_run_file(app: str) -> Path:
 def schedule_file(task: str = "backup") -> Path:
     """Return the file that says which timers of `task` were installed, and for which apps."""
     return state_directory() / ("schedule.json" if task == "backup" else "drills.json")
+
+
+def swaps_path() -> Path:
+    """Return where the journals of restores into applications are, or should be, app by app."""
+    return state_path() / "restores"
+
+
+def swap_records(app: str) -> "SwapRecords":
+    """Return the journals of restores into `app`; makes nothing."""
+    from agebackup.operations.swap_records import SwapRecords
+
+    return SwapRecords(app, swaps_path() / app, Claims(state_path() / "claims"))
 
 
 def wish_file(app: str) -> Path:

@@ -51,6 +51,12 @@ COMMANDS = {
 """Each command with the line that --help shows; a test compares it with the command's own."""
 
 
+SETTLING = {"create", "run", "restore", "prune", "delete", "clean", "list", "status", "audit"}
+SETTLING |= {"verify", "get", "tag", "untag", "keep", "unkeep", "doctor", "log"}
+"""The commands that are about applications and their archives: before anything else they settle
+the restores into applications that were cut off."""
+
+
 class Commands(Group):
     """The commands, each imported only when it is used: --help must not load them all."""
 
@@ -75,7 +81,8 @@ class Commands(Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agebackup")
 @global_options
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Consistent, encrypted snapshots of live SQLite applications.
 
     Each snapshot becomes one age-encrypted file that may lie in any cloud folder. The machine
@@ -86,6 +93,11 @@ def cli() -> None:
     incomplete; 4 verification or audit found a problem; 5 stale; 10 not found; 11 busy; 12 no key
     fits; 13 refused by a guard; 129, 130, 143 hung up, interrupted, terminated.
     """
+    settings = ctx.ensure_object(Settings)
+    if ctx.invoked_subcommand in SETTLING and not settings.help:
+        from agebackup.cli.settling import settle_found
+
+        settle_found(settings)
 
 
 def insist_on_utf8() -> None:
@@ -113,6 +125,7 @@ def main() -> None:
 def run(arguments: list[str], settings: Settings) -> int:
     """Run one command line and return its exit code; every failure is told here."""
     settings.json = "--json" in arguments
+    settings.help = bool({"-h", "--help"} & set(arguments))
     try:
         with translated():
             return _invoke(arguments, settings)

@@ -81,6 +81,8 @@ class Output:
 
     def _object(self, status: str, fields: dict[str, Any]) -> str:
         schema = f"agebackup/{self.command}/v1"
+        if self.settings.settled:
+            fields = {**fields, "settled": self.settings.settled}
         return json.dumps({"schema": schema, "status": status, **fields}, ensure_ascii=True)
 
     def _stderr(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """agebackup restore"""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import click
 
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.inplace import inplace_options, restored_in_place
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.settings import current, global_options
@@ -15,13 +17,22 @@ from agebackup.errors import AgebackupError, UsageError, counted, printable
 
 if TYPE_CHECKING:
     from agebackup.model.reports import RestoreReport
+    from agebackup.operations.stage import Wanted
+
+_IN_PLACE_ONLY = (
+    *("--at", "--plan", "--no-safety", "--rollback-on-failure", "--from-log"),
+    *("--leave-others", "--ignore-gate"),
+)
+_TARGET_ONLY = ("--overwrite", "--keep-bag")
 
 
 @click.command("restore", short_help="Bring a snapshot back.")
-@click.argument("archive")
+@click.argument("archive", required=False, metavar="[ARCHIVE|APP]")
 @to_option
 @reading_options
-@click.option("--target", required=True, type=FILE, help="Directory, absent or empty.")
+@click.option("--target", type=FILE, help="Directory, absent or empty.")
+@inplace_options
+@click.option("--undo", is_flag=True, help="Bring back what the last restore into APP put aside.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -41,23 +52,55 @@ if TYPE_CHECKING:
     help="Refuse (13) where that database's user_version is newer than N; repeatable.",
 )
 @global_options
-def command(archive: str, target: Path, **options: Any) -> int:
+def command(archive: str | None, target: Path | None, **options: Any) -> int:
     """Bring a snapshot back, verified as a whole before it appears.
 
-    Everything is decrypted and checked in a private directory beside the target; only then does
-    that take the target's name. On any failure the target is as it was. A target that is not
-    empty is refused (13) without --overwrite.
+    With --target, everything is decrypted and checked in a private directory beside the target;
+    only then does that take the target's name. On any failure the target is as it was. A target
+    that is not empty is refused (13) without --overwrite.
+
+    With --in-place, an archive of APP goes into the places that the configuration declares, all of
+    it or nothing, after guards, migrations and an archive of the present state; `restore` in the
+    configuration says how. Asks on a terminal, needs --yes elsewhere. Exit code 4: it is in place,
+    but a check failed; 1: that, and it was rolled back (--rollback-on-failure).
+
+    With --undo the last restore into the places of APP (without a name: of the one app that has
+    any) is undone: every byte is as it was before, and what is there now is put aside.
     """
-    from agebackup.cli import directories
+    if options.pop("undo"):
+        return _undone(archive, target, options)
+    to = console(current(), "restore-in-place" if options["in_place"] else "restore")
+    _require_one_way(archive, target, options)
+    wanted = _wanted(options, to)
+    if target is None:
+        return restored_in_place(archive or "", wanted, options, to)
+    return _restored(archive or "", target, wanted, options, to)
+
+
+def _require_one_way(archive: str | None, target: Path | None, options: dict[str, Any]) -> None:
+    """Raise `UsageError` unless there is one place to restore to, and no option of another."""
+    if (target is None) == (not options["in_place"]):
+        raise UsageError(
+            "A restore needs a place: --target or --in-place, and not both.",
+            hint="--target DIR makes a directory; --in-place exchanges the application's state.",
+        )
+    if not archive:
+        raise UsageError(
+            "Nothing says what to restore.",
+            hint="Name an archive with --target, or an app of the configuration with --in-place.",
+        )
+    for name in _IN_PLACE_ONLY if target is not None else _TARGET_ONLY:
+        if options[name.removeprefix("--").replace("-", "_")]:
+            there = "--in-place" if target is not None else "--target"
+            raise UsageError(f"{name} goes with {there} only.", hint="Leave it out.")
+
+
+def _wanted(options: dict[str, Any], to: Console) -> "Wanted":
     from agebackup.operations.receivers import Selection
-    from agebackup.operations.restore import RestoreOrder, restore
     from agebackup.operations.stage import Wanted
 
-    to = console(current(), "restore")
-    path = chosen(archive, options["to"], to)
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    wanted = Wanted(
-        archive=path,
+    return Wanted(
+        archive=Path(),
         selection=Selection.of(options["globs"]),
         keep_bag=options["keep_bag"],
         config=not options["no_config"],
@@ -65,6 +108,17 @@ def command(archive: str, target: Path, **options: Any) -> int:
         max_user_versions=_versions(options["versions"]),
         declared=lambda app: _declared(to, app),
     )
+
+
+def _restored(
+    archive: str, target: Path, wanted: "Wanted", options: dict[str, Any], to: Console
+) -> int:
+    from agebackup.cli import directories
+    from agebackup.operations.restore import RestoreOrder, restore
+
+    path = chosen(archive, options["to"], to)
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    wanted = replace(wanted, archive=path)
     order = RestoreOrder(wanted, target, f"pre_restore_{now}", options["overwrite"])
     how = reading(to, options)
     claims = directories.claims()
@@ -75,6 +129,20 @@ def command(archive: str, target: Path, **options: Any) -> int:
         looking.made_as = report.manifest.archive
     _tell(to, report)
     return 0
+
+
+def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> int:
+    from agebackup.cli.undoing import undone
+
+    given = click.get_current_context().get_parameter_source
+    extra = [name for name in options if given(name) is click.core.ParameterSource.COMMANDLINE]
+    if target is not None or extra:
+        raise UsageError(
+            "--undo takes no other option of restore.", hint="agebackup restore --undo [APP]."
+        )
+    settings = current()
+    settings.command = "restore-undo"  # failures name it too
+    return undone(app, console(settings, settings.command))
 
 
 def _versions(given: tuple[str, ...]) -> dict[str, int]:
@@ -105,13 +173,8 @@ def _declared(to: Console, app: str) -> dict[str, int]:
     except AgebackupError as error:
         to.output.warn(f"No guard of the configuration is in force: {error.message}")
         return {}
-    profiles = [profile for profile in config.apps if profile.name == app] if config else []
-    return {
-        database.name: database.max_user_version
-        for profile in profiles
-        for database in profile.databases
-        if database.max_user_version is not None
-    }
+    profiles = config.apps if config else ()
+    return next((one.max_user_versions for one in profiles if one.name == app), {})
 
 
 def _tell(to: Console, report: "RestoreReport") -> None:

@@ -23,6 +23,7 @@ class Settings:
 
     `command` is the command as far as it is known, such as "schedule-install", "" before any is.
     `clear_line` removes the progress line before anything else is written to the terminal.
+    `settled` is what became of restores that had been cut off, as JSON fields.
     """
 
     command: str = ""
@@ -30,11 +31,13 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     config: Path | None = None
     json: bool = False
+    help: bool = False
     quiet: bool = False
     verbose: bool = False
     progress: bool = True
     yes: bool = False
     clear_line: Callable[[], None] = lambda: None
+    settled: list[dict[str, Any]] = field(default_factory=list)
 
     def variable(self, name: str) -> str | None:
         """Return the environment variable `name`, or None where it is absent or empty."""

@@ -13,7 +13,7 @@ from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import known_config, known_ledger, now, places
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.timers import all_timers, last_told
-from agebackup.errors import STALE, NotFoundError, printable
+from agebackup.errors import STALE, NotFoundError, printable, worst
 from agebackup.model.durations import span_text
 from agebackup.model.names import folder_of
 
@@ -53,11 +53,12 @@ def command(app: str | None, max_age: str | None) -> int:
         *status(watched, known_ledger(out), moment, out.progress),
         *_astray(app, found, installed, moment),
     )
-    code = STALE if any(one.stale for one in judged) else 0
+    stale = any(one.stale for one in judged)
+    code = worst((STALE if stale else 0, *(one.get("exit", 0) for one in out.settings.settled)))
     if out.settings.json:
         out.output.result(
             "",
-            status="stale" if code else "ok",
+            status="stale" if stale else "failed" if code else "ok",
             exit=code,
             apps=[_fields(one, moment) for one in judged],
         )

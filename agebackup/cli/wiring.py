@@ -68,6 +68,7 @@ class Job:
             finish=profile.finish if profile else None,
             directory=profile.base if profile else None,
             signing=self.signing,
+            gates=profile.restore.gates if profile else (),
         )
 
     @property
@@ -105,6 +106,7 @@ class Job:
             claims=directories.claims(),
             lock_seconds=30.0 if flags.lock_timeout is None else flags.lock_timeout,
             wait_seconds=flags.wait or 0.0,
+            swaps=directories.swap_records(app),
         )
 
 

@@ -12,6 +12,7 @@ from agebackup.model.assertions import Program
 from agebackup.model.command import Command
 from agebackup.model.names import folder_of
 from agebackup.model.profile import Finding, Profile, Resolution
+from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Source
 
 FILE, DIRECTORY, EITHER = "file", "directory", "file or directory"
@@ -104,6 +105,7 @@ def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
             for one in profile.assertions
             if isinstance(one, Program)
         },
+        **_restore_commands(profile.restore),
     }
     for key, command in commands.items():
         if not isinstance(command, Command):
@@ -115,6 +117,13 @@ def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
             found = search_path is None or shutil.which(program, path=search_path) is not None
         if not found:
             yield Finding(key, f"there is no program {_shown(program)} that can be run")
+
+
+def _restore_commands(rules: RestoreRules) -> dict[str, Command | None]:
+    found = {f"restore.{key}": getattr(rules, key) for key in ("pause", "resume", "running")}
+    for key in ("migrate", "rebuild", "check"):
+        found |= {f"restore.{key}[{i}]": one for i, one in enumerate(getattr(rules, key))}
+    return found | {f"restore.gates.{gate.name}": gate.command for gate in rules.gates}
 
 
 def _looked_at(key: str, path: Path, wanted: str, *, empty: str = "") -> Iterator[Finding]:

@@ -91,6 +91,9 @@ EXAMPLE = """\
 # How often `agebackup status` wants the private keys to be tried (agebackup keycheck); or "never".
 #keycheck_every = "90d"
 
+# How long `agebackup clean` leaves what a restore into the app's own places put aside.
+#keep_pre_restore = "30d"
+
 # How many archives stay; without this table nothing is ever pruned. -1 keeps all of a tier.
 # `count = 10` keeps simply the last ten. README, "Retention", says what each rule means.
 #[apps.notes.retention]
@@ -128,6 +131,42 @@ EXAMPLE = """\
 #enough = {database = "ledger", sql = "SELECT count(*) FROM entries", minimum = 100}
 #whole = {database = "ledger", sql = "SELECT max(id) FROM entries", manifest = "rows.entries"}
 #opens = {command = ["notes", "--data", "{target}", "check"], seconds = 60}
+
+# Restores into the app's own places (`agebackup restore APP --in-place`). Every command is a list
+# without a shell, or {argv = [...], seconds = N}; migrate, rebuild and check may be lists of these.
+#[apps.notes.restore]
+# Stop and start the app: pause runs just before anything is exchanged, resume always after it.
+#pause = ["systemctl", "--user", "stop", "notes"]
+#resume = ["systemctl", "--user", "start", "notes"]
+# Ends with 0 while the app runs: then nothing is exchanged.
+#running = ["pgrep", "-x", "notes"]
+# Which versions' archives this app understands. 2.4 lets 2.4.9 pass, "installed" is what `version`
+# says now.
+#min_app_version = "1.8"
+#max_app_version = "installed"
+# Run on the verified copies, in the directory that holds them as they lie below root, before they
+# are put into place; afterwards everything is checked again, and no table may have lost rows but
+# for row_tolerance: a number, or "5%".
+#migrate = ["notes", "migrate", "--data", "."]
+#row_tolerance = 0
+# Makes the databases with role = "state" anew from the others (`restore --from-log`), there too.
+#rebuild = ["notes", "replay", "--data", "."]
+# Looks at the running app afterwards; a failure tells the way back, or takes it.
+#check = ["notes", "doctor"]
+
+# Values that every archive records and a restore compares: printed by a command, or selected from a
+# database. compare = "not-newer" (the archive's may be older) or "equal".
+#[apps.notes.restore.gates]
+#storage-format = {argv = ["notes", "--storage-format"], seconds = 10, compare = "equal"}
+#schema = {database = "ledger", sql = "SELECT max(version) FROM migrations"}
+
+# Of single databases: what they are for a replay (state, eventlog, auxiliary), SQL for the heads
+# that must be the same after a restore, the schemas that the app knows, and rows that may be lost.
+#[apps.notes.restore.databases.events]
+#role = "eventlog"
+#heads = "SELECT peer, max(sequence) FROM events GROUP BY peer ORDER BY peer"
+#schema_sha256 = ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
+#row_tolerance = {sessions = "100%"}
 
 # Databases: a name and a path, or a table.
 #[apps.notes.databases]

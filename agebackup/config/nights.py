@@ -62,6 +62,12 @@ def retention(raw: object, where: Where) -> Policy | None:
     return policy
 
 
+def keep_pre_restore(table: AppTable, where: Where) -> timedelta | None:
+    """Return how long what a restore put aside is kept; None where the app does not say."""
+    text = table.keep_pre_restore
+    return None if text is None else _span(text, where / "keep_pre_restore")
+
+
 def watch(table: AppTable, where: Where) -> Watch:
     """Return how the app of `table` is backed up unattended."""
     guard: GuardTable = convert(table.guard or {}, GuardTable, where / "guard")

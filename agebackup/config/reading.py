@@ -4,14 +4,15 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agebackup.config.assertions import Declared, assertions
 from agebackup.config.expansion import expand
 from agebackup.config.matching import parse_pattern
-from agebackup.config.nights import command, retention, watch
+from agebackup.config.nights import command, keep_pre_restore, retention, watch
+from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import (
     AppTable,
     DatabaseTable,
@@ -111,7 +112,7 @@ def _profile(
     databases = tuple(
         _database(key, one, where / "databases" / key, base) for key, one in table.databases.items()
     )
-    return Profile(
+    profile = Profile(
         name=name,
         base=Path(base.directory),
         root=root,
@@ -135,12 +136,14 @@ def _profile(
         proof=table.proof,
         include_config=table.include_config,
         include_tokens=table.include_tokens,
+        keep_pre_restore=keep_pre_restore(table, where),
         retention=retention(table.retention, where / "retention"),
         watch=watch(table, where),
         assertions=assertions(
             table.assertions, Declared(databases, base.directory), where / "assertions"
         ),
     )
+    return replace(profile, restore=restore_rules(table.restore, profile, where / "restore"))
 
 
 def _database(name: str, raw: object, where: Where, base: _Base) -> DatabaseEntry:

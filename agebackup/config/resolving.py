@@ -8,7 +8,9 @@ from agebackup.config.matching import matches
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.names import uncarriable
 from agebackup.model.profile import DatabaseEntry, Profile, TreeEntry
+from agebackup.model.rules import DatabaseRules
 from agebackup.model.source import (
+    Count,
     DatabaseSource,
     Role,
     Source,
@@ -71,6 +73,8 @@ def _databases(profile: Profile) -> Iterator[DatabaseSource]:
 
 
 def _database(profile: Profile, entry: DatabaseEntry, name: str, path: Path) -> DatabaseSource:
+    rules = profile.restore.databases.get(entry.name, DatabaseRules())
+    gates = (gate for gate in profile.restore.gates if gate.database == entry.name)
     return DatabaseSource(
         name=name,
         path=path,
@@ -78,6 +82,8 @@ def _database(profile: Profile, entry: DatabaseEntry, name: str, path: Path) -> 
         counts=entry.counts,
         references=entry.references,
         max_user_version=entry.max_user_version,
+        gates=tuple(Count(gate.name, gate.sql) for gate in gates),
+        heads=rules.heads,
     )
 
 

@@ -89,6 +89,41 @@ class HooksTable(Table, frozen=True):
     desktop: bool = False
 
 
+class GateTable(Table, frozen=True):
+    """One of `restore.gates`."""
+
+    argv: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 10
+    database: str | None = None
+    sql: str | None = None
+    compare: Literal["equal", "not-newer"] = "not-newer"
+
+
+class DatabaseRulesTable(Table, frozen=True):
+    """One of `restore.databases`."""
+
+    role: Literal["state", "eventlog", "auxiliary"] | None = None
+    heads: str = ""
+    schema_sha256: str | list[str] = []
+    row_tolerance: dict[str, int | str] = {}
+
+
+class RestoreTable(Table, frozen=True):
+    """`restore`: how an app is restored into its own places."""
+
+    pause: Any = None
+    resume: Any = None
+    running: Any = None
+    min_app_version: str = ""
+    max_app_version: str = ""
+    gates: dict[str, Any] = {}
+    databases: dict[str, Any] = {}
+    migrate: Any = None
+    rebuild: Any = None
+    check: Any = None
+    row_tolerance: int | str = 0
+
+
 class AppTable(Table, frozen=True):
     """One app. Entries of `databases` and `attachments` are converted one by one, by their name."""
 
@@ -120,10 +155,12 @@ class AppTable(Table, frozen=True):
     retry_after: str = "1m"
     max_age: str | None = None
     keycheck_every: str = "90d"
+    keep_pre_restore: str | None = None
     retention: Any = None
     guard: Any = None
     hooks: Any = None
     assertions: dict[str, Any] = {}
+    restore: Any = None
 
 
 @dataclass(frozen=True)

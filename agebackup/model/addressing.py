@@ -1,7 +1,8 @@
 """How a person names an archive without typing its whole name.
 
 `NAME` (its whole name), `1f2e` (the beginning of its id), `latest`, `APP:latest`,
-`APP:latest-manual`, or `APP@2026-11-01`: the newest at or before the end of that day.
+`APP:latest-manual`, or `APP@2026-11-01`: the newest at or before the end of that day;
+`APP@2026-11-01T03:30`: at or before that moment.
 """
 
 import re
@@ -22,6 +23,9 @@ from agebackup.model.names import ArchiveName, require_app
 
 ID = re.compile(r"[0-9a-f]{4,8}", re.IGNORECASE)
 _SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
+PRE_RESTORE = "pre-restore"
+"""The tag of an archive that a restore in place made of the state that it replaced."""
+_REPLACED = "it holds the state that a restore replaced"
 _STRANGE = "the ledger does not know it: another machine made it, or somebody put it there"
 _LATEST = re.compile(r"(?:(?P<app>[^:@/]+):)?latest(?P<manual>-manual)?")
 _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
@@ -31,7 +35,8 @@ _DATED = re.compile(r"(?P<app>[^:@/]+)@(?P<day>.+)")
 class Wanted:
     """What the person's words mean; exactly one of `name`, `id` and the rest is given.
 
-    `app` None: of whichever app there is. `until` is a day; None: the newest of all.
+    `app` None: of whichever app there is. `until` is a day, or a moment (without a time zone in
+    that of the app's policy); None: the newest of all.
     """
 
     text: str
@@ -39,7 +44,7 @@ class Wanted:
     id: str = ""
     app: str | None = None
     manual: bool = False
-    until: date | None = None
+    until: date | datetime | None = None
 
 
 def parse_wanted(text: str) -> Wanted | None:
@@ -71,13 +76,17 @@ def unknown(text: str) -> NotFoundError:
     return NotFoundError(f"There is no archive {printable(text)}.", hint=hint)
 
 
-def _day(text: str, day: str) -> date:
+def _day(text: str, day: str) -> date | datetime:
     try:
         return date.fromisoformat(day)
     except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(day)
+    except ValueError:
         raise UsageError(
             f"{printable(text)!r} names no archive: {printable(day)!r} is no day.",
-            hint="Write it as APP@2026-11-01.",
+            hint="Write it as APP@2026-11-01, or with a time: APP@2026-11-01T03:30.",
         ) from None
 
 
@@ -96,7 +105,8 @@ def choose(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str,
     `zones` are the time zones of the apps' policies; UTC without. By name or id any archive can be
     meant. The newest is never one that is known to be bad, evicted or from the future, nor one that
     the ledger does not know where it knows others: anybody who can write to the folder can put the
-    newest there. Where a newer one was passed over, a remark says so. Raises `UsageError` with the
+    newest there; nor one of a state that a restore replaced, where there are others. Where a newer
+    one was passed over, a remark says so. Raises `UsageError` with the
     candidates where several are meant, and `NotFoundError` where none is.
     """
     if wanted.name or wanted.id:
@@ -145,6 +155,10 @@ def _newest(wanted: Wanted, inventories: Sequence[Inventory], zones: Mapping[str
         whole = [pick for pick in whole if pick.held.record is not None]
     if not whole:
         raise _none(wanted, inventories, [f"{one.shown}: {one.why}" for one in unfit])
+    replaced = [pick for pick in whole if pick.held.record and pick.held.record.tag == PRE_RESTORE]
+    if len(replaced) < len(whole):  # or a second try would bring back what was to be left behind
+        unfit += [_Unfit(one.held.name, str(one.held.name), _REPLACED) for one in replaced]
+        whole = [pick for pick in whole if pick not in replaced]
     best = max(whole, key=lambda pick: (pick.held.name.time, str(pick.held.name)))
     return Pick(best.held, best.inventory, tuple(_remarks(best.held, unfit)))
 
@@ -188,11 +202,17 @@ def _remarks(best: Held, unfit: Sequence[_Unfit]) -> Iterator[str]:
 
 
 def _end(wanted: Wanted, zones: Mapping[str, tzinfo]) -> datetime | None:
-    """Return the moment at which the day that was meant is over; None where none was named."""
+    """Return the moment at which the day that was meant is over; None where none was named.
+
+    Of a moment it is the next second, for names tell no less.
+    """
     if wanted.until is None:
         return None
     zone = zones.get(wanted.app or "", UTC)
     try:
+        if isinstance(wanted.until, datetime):
+            moment = wanted.until if wanted.until.tzinfo else wanted.until.replace(tzinfo=zone)
+            return moment.astimezone(UTC) + timedelta(seconds=1)
         return datetime.combine(wanted.until + timedelta(days=1), time(), zone).astimezone(UTC)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)

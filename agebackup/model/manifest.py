@@ -33,6 +33,21 @@ class ReferenceRecord(Record, frozen=True, kw_only=True):
     rows: int
 
 
+class GateRecord(Record, frozen=True, kw_only=True):
+    """A value that is compared before a restore into the live application; `sql` may be ""."""
+
+    name: str
+    sql: str = ""
+    value: int | float | str | None
+
+
+class HeadsRecord(Record, frozen=True, kw_only=True):
+    """What the app's query for its heads (how far it has synced, say) selected, row by row."""
+
+    sql: str
+    rows: list[list[int | float | str | None]]
+
+
 class DatabaseRecord(Record, frozen=True, kw_only=True):
     """What one database's copy held. `journal_mode` is the source's, for restore to set again.
 
@@ -57,6 +72,8 @@ class DatabaseRecord(Record, frozen=True, kw_only=True):
     counts: list[CountRecord] = []
     references: list[ReferenceRecord] = []
     max_user_version: int | None = None
+    gates: list[GateRecord] = []
+    heads: HeadsRecord | None = None
 
 
 class TreeRecord(Record, frozen=True, kw_only=True):
@@ -133,6 +150,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     missing_count: int = 0
     empty_directories: list[str] = []
     clashing_names: int = 0
+    gates: list[GateRecord] = []
 
 
 class _Readers(msgspec.Struct):

@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from agebackup.errors import UsageError, printable
 from agebackup.model.assertions import Assertion
 from agebackup.model.command import Command
 from agebackup.model.retention import Policy
+from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Count, Source
 from agebackup.model.watch import Watch
 
@@ -55,7 +57,8 @@ class Profile:
     `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
     that prints it. `recipients` are public keys, never files; `signing_key` is a file. `level` is
     Zstandard's, None for no compression. `include_config` and `include_tokens` take these without
-    the flag: a timer gives none. Without `retention` nothing of the app is ever pruned.
+    the flag: a timer gives none. `keep_pre_restore` is how long what a restore in place put aside
+    is kept, None: as long as usual. Without `retention` nothing of the app is ever pruned.
     `assertions` are what a drill asks of a restored copy.
     """
 
@@ -82,9 +85,11 @@ class Profile:
     proof: bool = True
     include_config: bool = False
     include_tokens: bool = False
+    keep_pre_restore: timedelta | None = None
     retention: Policy | None = None
     watch: Watch = field(default_factory=Watch)
     assertions: tuple[Assertion, ...] = ()
+    restore: RestoreRules = field(default_factory=RestoreRules)
 
     @property
     def max_user_versions(self) -> dict[str, int]:
@@ -94,6 +99,13 @@ class Profile:
             for one in self.databases
             if one.max_user_version is not None
         }
+
+    def entry(self, database: str) -> DatabaseEntry | None:
+        """Return the entry that the database of this name comes from; None where none is."""
+        named = {entry.name: entry for entry in self.databases if not entry.pattern}
+        globs = [e for e in self.databases if e.pattern and database.startswith(f"{e.name}-")]
+        found = max(globs, key=lambda entry: len(entry.name), default=None)
+        return named.get(database, found)
 
 
 @dataclass(frozen=True)

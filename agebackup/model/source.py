@@ -24,7 +24,10 @@ class Count:
 
 @dataclass(frozen=True)
 class DatabaseSource:
-    """One live SQLite database. `references` are queries that name attachments."""
+    """One live SQLite database. `references` are queries that name attachments.
+
+    `gates` are values that a restore compares, `heads` is a query whose rows it compares, or "".
+    """
 
     name: str
     path: Path
@@ -32,6 +35,8 @@ class DatabaseSource:
     counts: tuple[Count, ...] = ()
     references: tuple[str, ...] = ()
     max_user_version: int | None = None
+    gates: tuple[Count, ...] = ()
+    heads: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Account:
             role=tree.role,
             files=self.files,
             bytes=self.bytes,
-            source=recorded_source(tree) if counted else "",
+            source=recorded_source(tree),
             named_by=tree.named_by,
             referenced=self.referenced if counted else None,
             orphans=self.orphans if counted else None,

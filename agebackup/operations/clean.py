@@ -1,6 +1,7 @@
-"""clean: what dead runs left, what the ledger and the folder do not agree about.
+"""clean: what dead runs left, what restores put aside, what ledger and folder do not agree about.
 
-Removed is only what this machine's own claims say is dead, and private copies that nobody claims.
+Removed is only what this machine's own claims say is dead, private copies that nobody claims, and
+states that a restore put aside, by its own record, longer ago than they are to be kept.
 Everything else is listed with what can be done about it.
 """
 
@@ -21,6 +22,7 @@ from agebackup.model.inventory import Inventory
 from agebackup.model.records import ArchiveRecord
 from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
+from agebackup.operations.kept import Keeping, remove_expired
 from agebackup.system.claims import Claims
 from agebackup.system.durable import TEMPORARY_NAME
 
@@ -29,7 +31,7 @@ GONE = "gone from the folder; taken note of by clean"
 
 @dataclass(frozen=True)
 class CleanOrder:
-    """What to clean. `workspaces` hold private copies.
+    """What to clean. `workspaces` hold private copies, `kept` says what restores put aside.
 
     `forget`: rows without a file are marked as deleted, so that audit no longer misses them; with
     `astray_too` even in a folder that looks like an unmounted drive's.
@@ -41,6 +43,7 @@ class CleanOrder:
     forget: bool = False
     astray_too: bool = False
     dry_run: bool = False
+    kept: tuple[Keeping, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ def clean(
         done = list(claims.sweep())
     done += _orphans(order, claims)
     findings: list[Finding] = []
+    for keeping in order.kept:
+        expired = remove_expired(keeping, order.now, dry_run=order.dry_run)
+        done += expired.done
+        findings += expired.findings
     for folder in order.folders:
         try:
             inventory = take_inventory(folder, ledger, order.now)

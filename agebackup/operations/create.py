@@ -14,12 +14,14 @@ from agebackup.errors import AgebackupError, FailedError, printable, shortened
 from agebackup.model.changes import sudden
 from agebackup.model.command import Command
 from agebackup.model.devices import differs
+from agebackup.model.manifest import GateRecord
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.order import Attempt, Order, Site
 from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
+from agebackup.operations.settling import settle
 from agebackup.operations.writing import FilesChangedError
 from agebackup.snapshot.signatures import Bench
 from agebackup.system.clock import Stopwatch
@@ -73,10 +75,16 @@ class Pause:
 
 @contextmanager
 def sole_run(site: Site, app: str, progress: Progress) -> Iterator[None]:
-    """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones."""
+    """Be the only run of `app`, waiting for it as `site` says, and clean up after dead ones.
+
+    Raises `RefusedError` where a restore into the app was cut off and cannot be settled: what lies
+    there may be a mixture.
+    """
     what = f"another run of {app}"
     wait, hint = site.wait_seconds, WAIT_OPTION
     with exclusive(site.lock_file, wait_seconds=wait, what=what, progress=progress, hint=hint):
+        for one in settle(site.swaps) if site.swaps else ():
+            progress.warn(one.words)
         for line in site.claims.sweep():
             progress.warn(line)
         yield
@@ -97,7 +105,8 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     site.destination.prepare()
     app, books = order.source.app, site.books
     books.settle(app, site.destination, order.name.time, progress)
-    order = replace(_with_version(order, progress), sequel=order.sequel or books.sequel(app))
+    order = _with_gates(_with_version(order, progress), progress)
+    order = replace(order, sequel=order.sequel or books.sequel(app))
     before = books.last(app)
     with Pause(order, progress) as pause:
         published = _attempts(Attempt(order, site, progress, expected), pause)
@@ -143,6 +152,11 @@ def _attempts(attempt: Attempt, pause: Pause) -> Published:
     )
 
 
+def first_line(said: str) -> str:
+    """Return what a command that is asked for one value said, 200 characters at most."""
+    return said.strip().partition("\n")[0].strip()[:200]
+
+
 def _run(command: Command, order: Order, progress: Progress) -> str:
     result = run_command(
         command.argv, seconds=command.seconds, cwd=order.directory, progress=progress
@@ -162,7 +176,26 @@ def _with_version(order: Order, progress: Progress) -> Order:
     except FailedError as error:
         progress.warn(f"The app's version is not recorded: {error.message}")
         said = ""
-    return replace(order, app_version=said.strip().partition("\n")[0][:200])
+    return replace(order, app_version=first_line(said))
+
+
+def _with_gates(order: Order, progress: Progress) -> Order:
+    """Return `order` with what the commands of its gates print; one that fails leaves a gap.
+
+    That gap is refused by a restore in place, not by a backup: a copy without it is better.
+    """
+    passed = []
+    for gate in order.gates:
+        if gate.command is None:
+            continue
+        try:
+            said = _run(gate.command, order, progress)
+        except FailedError as error:
+            shown = printable(gate.name)
+            progress.warn(f"The value of the gate {shown} is not recorded: {error.message}")
+            continue
+        passed.append(GateRecord(name=gate.name, value=first_line(said)))
+    return replace(order, passed=tuple(passed))
 
 
 def _afterwards(site: Site, published: Published, before: ArchiveRecord | None) -> Iterator[str]:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from agebackup.destinations.folder import Folder
 from agebackup.model.command import Command
-from agebackup.model.manifest import Versions
+from agebackup.model.manifest import GateRecord, Versions
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import Sequel
+from agebackup.model.rules import Gate
 from agebackup.model.source import Labels, Source
 from agebackup.operations.bookkeeping import Bookkeeping
+from agebackup.operations.swap_records import SwapRecords
 from agebackup.snapshot.keys import Recipients
 from agebackup.snapshot.signatures import SigningKey
 from agebackup.system.claims import Claims
@@ -22,7 +24,8 @@ class Order:
 
     `app_version` is the text or the command that prints it; the app's commands, `prepare` and
     `finish` around the snapshot among them, run in `directory`. Without `sequel` the site's books
-    are asked for it. The archive is signed with `signing`, if there is one.
+    are asked for it. `gates` are those whose commands are asked for a value, `passed` are values.
+    The archive is signed with `signing`, if there is one.
     """
 
     source: Source
@@ -39,11 +42,16 @@ class Order:
     directory: Path | None = None
     sequel: Sequel | None = None
     signing: SigningKey | None = None
+    gates: tuple[Gate, ...] = ()
+    passed: tuple[GateRecord, ...] = ()
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a run works: destination, private copies, the app's lock, the claims, the books."""
+    """Where a run works: destination, private copies, the app's lock, the claims, the books.
+
+    `swaps` are the journals of restores into the app.
+    """
 
     destination: Folder
     workspace: Path
@@ -52,6 +60,7 @@ class Site:
     lock_seconds: float = 30.0
     wait_seconds: float = 0.0
     books: Bookkeeping = field(default_factory=Bookkeeping)
+    swaps: SwapRecords | None = None
 
 
 @dataclass(frozen=True)

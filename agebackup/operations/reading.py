@@ -86,7 +86,7 @@ def read_archive(path: Path, receiver: Receiver, reading: Reading) -> BagContent
 
     Raises as `opening` and `read_bag` do, `VerificationError` where the file is not the one
     with `reading.sha256`, and `OriginError` where it is not by one of `reading.signers`. One from
-    before a rekey is the same archive, with a warning. The contents' differences are not yet judged.
+    before a rekey is the same archive, with a warning. Differences are not yet judged.
     """
     limits, progress = reading.limits, reading.progress
     with open_archive(path) as descriptor, naming(path):

@@ -6,8 +6,8 @@ Nothing a receiver wrote is used before the whole archive was read and found aut
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agebackup.model.globs import compile_globs, covers
@@ -101,9 +101,11 @@ class OneFile(HashOnly):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which paths inside `data/` are asked for: all, or those that `pattern` covers."""
+    """Which paths inside `data/` are asked for: all, or those that `pattern` covers, but `none`
+    of a few."""
 
     pattern: re.Pattern[str] | None = None
+    none: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, globs: Sequence[str]) -> "Selection":
@@ -112,7 +114,13 @@ class Selection:
 
     def wants(self, relative: str) -> bool:
         """Return whether the file or directory at `relative` is asked for."""
+        if relative in self.none:
+            return False
         return self.pattern is None or covers(self.pattern, relative)
+
+    def but(self, places: Iterable[str]) -> "Selection":
+        """Return the selection of the same without `places`."""
+        return replace(self, none=self.none | frozenset(places))
 
 
 EVERYTHING = Selection()

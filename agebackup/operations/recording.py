@@ -1,7 +1,7 @@
 """Turn what was written into the manifest: nothing here plans, everything here was counted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -10,6 +10,8 @@ from agebackup.model.manifest import (
     MAX_RECORDED_SKIPS,
     CountRecord,
     DatabaseRecord,
+    GateRecord,
+    HeadsRecord,
     Manifest,
     PreviousRecord,
     ReferenceRecord,
@@ -31,6 +33,8 @@ class Answers:
 
     counts: list[CountRecord]
     references: list[ReferenceRecord]
+    gates: list[GateRecord] = field(default_factory=list)
+    heads: HeadsRecord | None = None
 
 
 def database_record(
@@ -56,6 +60,8 @@ def database_record(
         counts=answers.counts,
         references=answers.references,
         max_user_version=copy.source.max_user_version,
+        gates=answers.gates,
+        heads=answers.heads,
     )
 
 
@@ -110,6 +116,7 @@ def manifest_of(
         missing_count=len(missing),
         empty_directories=[path for a in accounts for path in a.empty_directories],
         clashing_names=bag.clashing_names,
+        gates=list(order.passed),
     )
 
 

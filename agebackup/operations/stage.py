@@ -88,7 +88,7 @@ def stage(wanted: Wanted, root: Path, claims: Claims, reading: Reading) -> Stage
             contents = read_archive(wanted.archive, staging, reading)
             judge(wanted.archive, contents, examiner, wanted.selection)
             manifest, stop = contents.manifest, reading.progress.stop
-            _guard_versions(wanted, manifest)
+            guard_versions(wanted, manifest)
             databases = _require_something(wanted, staging, manifest)
             with explained(root.parent):
                 left_out = leave_out(staging, contents, wanted.unwanted, stop)
@@ -116,7 +116,8 @@ def _time_warnings(staging: Staging) -> tuple[str, ...]:
     return (f"What this system cannot set: the times of {counted(staging.untimed, 'file')}.",)
 
 
-def _guard_versions(wanted: Wanted, manifest: Manifest) -> None:
+def guard_versions(wanted: Wanted, manifest: Manifest) -> None:
+    """Raise `RefusedError` where a database is newer than its limit, or has none to be limited."""
     limits, declared = dict(wanted.max_user_versions), wanted.declared(manifest.app)
     for record in manifest.databases:
         path = PurePosixPath(record.path.removeprefix(DATA))

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, counted, shortened
-from agebackup.model.manifest import CountRecord, Manifest, ReferenceRecord, encode_manifest
+from agebackup.model.manifest import (
+    CountRecord,
+    GateRecord,
+    HeadsRecord,
+    Manifest,
+    ReferenceRecord,
+    encode_manifest,
+)
 from agebackup.model.names import printable
 from agebackup.model.recovery import recover_text, signed_text
 from agebackup.operations.carrying import Carrier
@@ -25,6 +32,10 @@ from agebackup.system.workspace import private_directory
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """What stands for a byte that is no UTF-8."""
+
+
+MAX_HEADS = 10_000
+"""Rows that a query for heads may give: an app with more peers than that declares a digest."""
 
 
 class FilesChangedError(AgebackupError):
@@ -129,22 +140,42 @@ def _answers(copy: DatabaseCopy, references: References, progress: Progress) -> 
         )
         for sql in copy.source.references
     ]
-    return Answers(counts, named)
+    gates = [
+        GateRecord(name=gate.name, sql=gate.sql, value=single_value(copy, gate.sql, progress))
+        for gate in copy.source.gates
+    ]
+    return Answers(counts, named, gates, _heads(copy, progress))
+
+
+def _heads(copy: DatabaseCopy, progress: Progress) -> HeadsRecord | None:
+    sql = copy.source.heads
+    if not sql:
+        return None
+    rows = answer(copy.connection, sql, stop=progress.stop, max_rows=MAX_HEADS)
+    if not all(recordable(value) for row in rows for value in row):
+        raise FailedError(
+            f"The heads declared for {printable(copy.source.name)} cannot be recorded.",
+            hint="Select finite numbers and texts; write hex(x) for a blob.",
+        )
+    return HeadsRecord(sql=sql, rows=[list(row) for row in rows])  # type: ignore[arg-type]
+
+
+def recordable(value: object) -> bool:
+    """Return whether `value` can stand in a manifest as it is."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return not _SURROGATE.search(value)
+    return value is None or isinstance(value, int)
 
 
 def single_value(copy: DatabaseCopy, sql: str, progress: Progress) -> int | float | str | None:
-    """Return the one value that an app-declared count selects from `copy`."""
+    """Return the one value that an app-declared count or gate selects from `copy`."""
     rows = list(answer(copy.connection, sql, stop=progress.stop))
-    if len(rows) == 1 and len(rows[0]) == 1:
-        value = rows[0][0]
-        if value is None or isinstance(value, int):
-            return value
-        if isinstance(value, float) and math.isfinite(value):
-            return value
-        if isinstance(value, str) and not _SURROGATE.search(value):
-            return value
+    if len(rows) == 1 and len(rows[0]) == 1 and recordable(rows[0][0]):
+        return rows[0][0]  # type: ignore[return-value]
     raise FailedError(
-        f"A count declared for {printable(copy.source.name)} does not select one value "
+        f"A count or gate declared for {printable(copy.source.name)} does not select one value "
         "that can be recorded.",
         hint="Write it as a SELECT of one row with one finite number or one text.",
     )

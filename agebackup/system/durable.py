@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agebackup.errors import FailedError, NotFoundError, RefusedError, UsageError, printable
-from agebackup.system import libc
+from agebackup.system.renaming import exchange
+from agebackup.system.renaming import rename_new as rename_new
 from agebackup.system.streams import write_all
 from agebackup.system.syncing import DraftWriteError, explained, sync_path
 from agebackup.system.syncing import failure as failure
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 TEMPORARY_NAME = re.compile(r"\.~agebackup-(?:[a-z]{1,20}-)?[0-9a-f]{16}\.nosync\.tmp", re.ASCII)
 """Names that Dropbox, iCloud, OneDrive, Insync and Nextcloud leave alone."""
-
-_AT_FDCWD = -2 if libc.DARWIN else -100
-_NOREPLACE, _EXCHANGE = (4, 2) if libc.DARWIN else (1, 2)
-_CANNOT_LINK = libc.UNSUPPORTED | {errno.EPERM, errno.EMLINK, errno.EACCES}
 
 
 def temporary_name(label: str = "") -> str:
@@ -164,7 +161,7 @@ def _put_in_place(folder: int, temporary: str, name: str, *, replace: bool) -> N
     except OSError:
         with suppress(OSError):
             if exchanged:
-                _special_rename(_EXCHANGE, temporary, name, folder)
+                exchange(temporary, name, folder)
             elif not replace:
                 os.unlink(name, dir_fd=folder)
         raise
@@ -177,7 +174,7 @@ def _exchanged(folder: int, temporary: str, name: str) -> bool:
     """Let the draft and the regular file `name` change names; False where that cannot be."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        return stat.S_ISREG(status.st_mode) and _special_rename(_EXCHANGE, temporary, name, folder)
+        return stat.S_ISREG(status.st_mode) and exchange(temporary, name, folder)
     except FileNotFoundError:
         return False
 
@@ -193,45 +190,6 @@ def _rename_draft(folder: int, temporary: str, name: str, *, replace: bool) -> N
             f"{printable(name)} exists already and is not replaced.",
             hint="Choose another name.",
         ) from None
-
-
-def rename_new(source: str | Path, target: str | Path, folder: int | None = None) -> None:
-    """Rename `source` to `target`, both relative to `folder`; never replaces: FileExistsError.
-
-    Where the file system has neither renameat2's RENAME_NOREPLACE nor hard links (FAT, some
-    network shares), a look at the target before the rename must do.
-    """
-    if _special_rename(_NOREPLACE, source, target, folder):
-        return
-    try:
-        if not stat.S_ISDIR(os.stat(source, dir_fd=folder, follow_symlinks=False).st_mode):
-            os.link(source, target, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            os.unlink(source, dir_fd=folder)
-            return
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in _CANNOT_LINK:
-            raise
-    with suppress(FileNotFoundError):
-        os.stat(target, dir_fd=folder, follow_symlinks=False)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    os.rename(source, target, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _special_rename(
-    flag: int, source: str | Path, target: str | Path, folder: int | None = None
-) -> bool:
-    """Rename with a flag of renameat2(2) or renameatx_np(2); False where that is not to be had."""
-    at = _AT_FDCWD if folder is None else folder
-    name = "renameatx_np" if libc.DARWIN else "renameat2"
-    try:
-        libc.call(name, at, os.fsencode(source), at, os.fsencode(target), flag)
-    except OSError as error:
-        if error.errno in libc.UNSUPPORTED:
-            return False
-        raise
-    return True
 
 
 def place_directory(staging: "Claim", target: Path, kept: Path | None) -> None:
@@ -283,7 +241,7 @@ def _refused(path: Path, why: str) -> RefusedError:
 def _keep_and_replace(staging: Path, target: Path, kept: Path) -> None:
     try:
         rename_new(staging, kept)
-        if _special_rename(_EXCHANGE, kept, target):
+        if exchange(kept, target):
             return
         rename_new(kept, staging)
         rename_new(target, kept)

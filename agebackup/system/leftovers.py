@@ -14,7 +14,7 @@ from pathlib import Path
 from agebackup.errors import printable
 from agebackup.system.descent import folders_below
 from agebackup.system.durable import rename_new
-from agebackup.system.syncing import sync_directory, sync_path
+from agebackup.system.syncing import opened, sync_directory, sync_path
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,22 @@ def _removed_empty(name: str, folder: int, status: os.stat_result) -> bool:
         if error.errno in (errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
             return False
         raise
+    return True
+
+
+def removed(path: Path, inode: int) -> bool:
+    """Remove the file or tree at `path` if it has this inode; return whether it had.
+
+    What has another one is somebody else's. Raises OSError.
+    """
+    with opened(path.parent) as folder:
+        try:
+            status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if status.st_ino != inode or not _removed(path.name, folder, inode):
+            return False
+        sync_directory(folder)
     return True
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agebackup.errors import FailedError, printable
 from agebackup.system.durable import temporary_name
+from agebackup.system.renaming import exchange
 from agebackup.system.streams import write_all
 from agebackup.system.syncing import explained, opened, sync_directory, sync_file
 
@@ -30,6 +31,21 @@ def rehearse(directory: Path, claims: "Claims") -> None:
             f"{printable(str(directory))} does not give back what was written there.",
             hint="Check its disk or share before you trust it with archives.",
         )
+
+
+def can_exchange(directory: Path, claims: "Claims") -> bool:
+    """Return whether two names in `directory` can change places in one step, by doing it once.
+
+    Where they cannot, a restore into an application has a moment in which a place is empty. Raises
+    `FailedError` where nothing can be written there.
+    """
+    first, second = (claims.claim(directory / temporary_name("rehearsal")) for _ in range(2))
+    with first as one, second as other, explained(directory):
+        for claim in (one, other):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(claim.path, flags, 0o600))
+            claim.identify()
+        return exchange(one.path, other.path)
 
 
 def _written(folder: int, claim: "Claim") -> bool:

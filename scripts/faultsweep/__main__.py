@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from faultsweep.live import LIVE
 from faultsweep.points import FAULTS
 from faultsweep.rekeys import REKEYS
 from faultsweep.scenarios import SCENARIOS
@@ -31,7 +32,7 @@ from faultsweep.sweep import (
     usable_cores,
 )
 
-ALL = (*SCENARIOS, *REKEYS)
+ALL = (*SCENARIOS, *REKEYS, *LIVE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

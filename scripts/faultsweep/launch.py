@@ -2,10 +2,12 @@
 
 `launch.py ROLE NUMBER FILE ARGS…`: the forked worker or the thread of that number (from 1) writes
 its id to FILE and stops the process. strace counts a call's occurrences per process: a fault meant
-for a worker would strike the parent first wherever the parent makes that call as often.
+for a worker would strike the parent first wherever the parent makes that call as often. ARGS are
+agebackup's, or begin with the file of another program in Python.
 """
 
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -58,6 +60,10 @@ if __name__ == "__main__":
     elif role == "thread":
         _stop_thread(chosen, place)
     sys.argv = ["agebackup", *sys.argv[4:]]
-    from agebackup.cli.main import main
+    if sys.argv[1].endswith(".py"):
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        from agebackup.cli.main import main
 
-    main()
+        main()

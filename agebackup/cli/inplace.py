@@ -1,0 +1,306 @@
+"""agebackup restore --in-place: an archive into the application's own places."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agebackup.cli import directories
+from agebackup.cli.asking import require_yes
+from agebackup.cli.choosing import chosen
+from agebackup.cli.console import Console
+from agebackup.cli.looking import looked_at
+from agebackup.cli.reading import reading
+from agebackup.cli.scope import known_config, now
+from agebackup.errors import UsageError, counted, printable
+
+if TYPE_CHECKING:
+    from agebackup.model.inplace import InPlacePlan, InPlaceReport
+    from agebackup.model.landing import Landing
+    from agebackup.model.profile import Profile
+    from agebackup.operations.inplace_order import InPlaceOrder
+    from agebackup.operations.stage import Wanted
+
+EXITS = {"ok": 0, "check-failed": 4, "rolled-back": 1}
+
+
+def inplace_options(command: Any) -> Any:
+    """Add the options of a restore into the application's own places."""
+    for option in reversed(
+        (
+            click.option(
+                "--in-place",
+                is_flag=True,
+                help="Restore APP into the places that the configuration declares; the state "
+                "before is kept beside them.",
+            ),
+            click.option(
+                "--at",
+                metavar="ARCHIVE|TIME",
+                help="With --in-place: which archive: a name, an id, latest (the default), or a "
+                "day or moment: the newest until then.",
+            ),
+            click.option(
+                "--plan", is_flag=True, help="With --in-place: print every step and take none."
+            ),
+            click.option(
+                "--no-safety",
+                is_flag=True,
+                help="With --in-place: make no archive of the present state first.",
+            ),
+            click.option(
+                "--rollback-on-failure",
+                is_flag=True,
+                help="With --in-place: bring the state before back if resume or a check fails.",
+            ),
+            click.option(
+                "--from-log",
+                is_flag=True,
+                help="With --in-place: rebuild the state from the restored event log.",
+            ),
+            click.option(
+                "--leave-others",
+                is_flag=True,
+                help="With --in-place: let databases and attachments stay that the archive lacks.",
+            ),
+            click.option(
+                "--ignore-gate",
+                multiple=True,
+                metavar="NAME",
+                help="With --in-place: let the archive pass this gate; repeatable.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def restored_in_place(app: str, wanted: "Wanted", options: dict[str, Any], to: Console) -> int:
+    """Restore into `app`, `wanted` being all that is asked for but its archive; return the code."""
+    from agebackup.operations.inplace_order import InPlaceOrder
+
+    profile = _profile(app, to)
+    path = chosen(_words(app, options["at"]), options["to"], to)
+    order = InPlaceOrder(
+        wanted=replace(wanted, archive=path),
+        profile=profile,
+        source=_declared(profile),
+        time=now().replace(microsecond=0),
+        from_log=options["from_log"],
+        rollback=options["rollback_on_failure"],
+        leave_others=options["leave_others"],
+        ignored=frozenset(options["ignore_gate"]),
+    )
+    return _planned(order, options, to) if options["plan"] else _restored(order, options, to)
+
+
+def _profile(app: str, to: Console) -> "Profile":
+    config = known_config(to)
+    if config is None:
+        raise UsageError(
+            "There is no configuration, so no application's own places are known.",
+            hint="Declare the app (agebackup config init), or restore to a --target.",
+        )
+    return config.app(app)
+
+
+def _declared(profile: "Profile") -> Any:
+    """Return all that `profile` declares, config and tokens too, whatever of it is there now."""
+    from agebackup.config import resolve
+
+    lenient = tuple(replace(entry, minimum=0) for entry in profile.databases)
+    return resolve(
+        replace(profile, databases=lenient),
+        include_config=bool(profile.config),
+        include_tokens=bool(profile.tokens),
+    )
+
+
+def _words(app: str, at: str | None) -> str:
+    """Return which archive `at` means, in the words that every command understands."""
+    from agebackup.model.addressing import parse_wanted
+
+    if at is None or at in ("latest", "latest-manual"):
+        return f"{app}:{at or 'latest'}"
+    if "/" in at or os.path.lexists(at) or parse_wanted(at) is not None:
+        return at
+    return f"{app}@{at}"
+
+
+def _planned(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int:
+    from agebackup.operations.inplace_plan import plan_in_place
+
+    destination = None if options["no_safety"] else order.profile.destination
+    how = reading(to, options)
+    plan = plan_in_place(order, how, str(destination) if destination else None)
+    _tell_plan(plan, to)
+    return 0
+
+
+def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int:
+    from agebackup.operations.inplace import restore_in_place
+    from agebackup.operations.inplace_order import Means
+    from agebackup.operations.settling import settle
+    from agebackup.system.lock import exclusive
+
+    app, path = order.profile.name, order.wanted.archive
+    require_yes(_question(order), to, otherwise="Nothing was changed.")
+    how = reading(to, options)
+    claims, records = directories.claims(), directories.swap_records(app)
+    lock = exclusive(
+        directories.lock_file(app),
+        wait_seconds=0,
+        what=f"another run of {app}",
+        progress=to.progress,
+    )
+    with lock:
+        for line in (*(one.words for one in settle(records)), *claims.sweep()):
+            to.output.warn(line)
+        with looked_at(path, "restore", to) as looking:
+            safety = None if options["no_safety"] else _safety(order, to)
+            means = Means(claims, records, looking.told(how), safety)
+            report = restore_in_place(order, means)
+            looking.made_as = report.manifest.archive
+    _note(report, to)
+    _tell(report, to)
+    return EXITS[report.outcome]
+
+
+def _question(order: "InPlaceOrder") -> str:
+    from agebackup.operations.inplace_guards import wanted_targets
+
+    places = ", ".join(printable(str(one.path)) for one in wanted_targets(order))
+    return (
+        f"Put {printable(order.wanted.archive.name)} into {order.profile.name} in place? What is "
+        f"there now is replaced, and kept beside it: {places}."
+    )
+
+
+def _safety(order: "InPlaceOrder", to: Console) -> Any:
+    """Return what makes an archive of the present state, as `create` does but for the app's own
+    prepare and finish: it stands still already, and is not to be started."""
+
+    def safety(landing: "Landing") -> str:
+        from agebackup.cli.books import run_ledger
+        from agebackup.cli.flags import CreateFlags
+        from agebackup.cli.wiring import Job
+        from agebackup.model.addressing import PRE_RESTORE
+        from agebackup.operations.bookkeeping import Bookkeeping
+        from agebackup.operations.create import create
+
+        profile = order.profile
+        roles = {part.role for part in landing.parts}
+        flags = CreateFlags.of(
+            apps=(profile.name,),
+            manual=True,
+            tag=PRE_RESTORE,
+            note=f"Before the restore of {printable(order.wanted.archive.name)}",
+            include_config="config" in roles,
+            include_tokens="tokens" in roles,
+        )
+        job = Job(profile.name, flags, to, profile)
+        ledger, losses = run_ledger(profile.name)
+        with ledger or nullcontext():
+            site = replace(job.site(), books=Bookkeeping(ledger, losses))
+            still = replace(job.order(), prepare=None, finish=None)
+            report = create(still, site, to.progress)
+        for text in (*report.warnings, *report.problems):
+            to.output.warn(text)
+        return report.path
+
+    return safety
+
+
+@contextmanager
+def at_rest(app: str, to: Console) -> Iterator[None]:
+    """Keep `app` still as the configuration says, where one declares it, during the body."""
+    from agebackup.operations.standstill import Standstill, require_not_running
+
+    config = known_config(to)
+    profile = next((one for one in config.apps if one.name == app), None) if config else None
+    if profile is None:
+        yield
+        return
+    with Standstill(profile, to.progress) as still:
+        require_not_running(profile, to.progress)
+        yield
+    if still.problem:
+        to.output.warn(still.problem)
+
+
+def _note(report: "InPlaceReport", to: Console) -> None:
+    """Write down in the log what was restored."""
+    from agebackup.cli.supervising import journal
+
+    fields = {"id": report.id, "archive": report.manifest.archive, "outcome": report.outcome}
+    problem = journal(to).event("restored-in-place", report.app, **fields)
+    if problem:
+        to.output.warn_once(problem)
+
+
+def _tell(report: "InPlaceReport", to: Console) -> None:
+    import msgspec
+
+    for text in (*report.warnings, *report.problems):
+        to.output.warn(text)
+    _say(report, to)
+    text = "\n".join(printable(part.target) for part in report.parts)
+    fields = msgspec.to_builtins(report)
+    to.output.result_of_work(
+        text if report.outcome != "rolled-back" else "",
+        status=fields.pop("outcome"),
+        exit=EXITS[report.outcome],
+        **fields,
+    )
+
+
+def _say(report: "InPlaceReport", to: Console) -> None:
+    say = to.output.say
+    files = sum(part.files for part in report.parts)
+    say(
+        f"Restored {report.app} in place, {counted(files, 'file')} as of "
+        f"{printable(report.manifest.time)}, in {report.seconds:.1f} s; it stood still for "
+        f"{report.standstill:.1f} s."
+    )
+    say(f"  {report.origin}")
+    for part in report.parts:
+        kept = f"; before: {printable(part.kept)}" if part.kept else ""
+        say(f"  {printable(part.target)}{kept}")
+    for change in report.changes:
+        added = ", ".join(change.added_tables)
+        say(
+            f"  {change.how}: {printable(change.name)}"
+            + (f"; new tables: {added}" if added else "")
+        )
+        for line in change.tolerated:
+            say(f"    tolerated: {line}")
+    if report.heads:
+        say(f"  heads as recorded: {', '.join(map(printable, report.heads))}")
+    if report.left_out:
+        say(f"Left out as asked: {', '.join(report.left_out)}.")
+    if report.manifest.derived:
+        patterns = ", ".join(map(printable, report.manifest.derived))
+        say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
+    if report.safety:
+        say(f"The state before this is archived: {printable(report.safety)}")
+    if report.outcome == "rolled-back":
+        say("It was rolled back: the state before it is in place again.")
+    else:
+        say(f"To bring the state before back: agebackup restore --undo {report.app}")
+
+
+def _tell_plan(plan: "InPlacePlan", to: Console) -> None:
+    import msgspec
+
+    for text in plan.warnings:
+        to.output.warn(text)
+    lines = []
+    for number, step in enumerate(plan.steps, 1):
+        size = f" ({step.size:,} bytes)" if step.size is not None else ""
+        lines.append(f"{number}. {step.step}: {step.text}{size}")
+        lines += [f"     {printable(path)}" for path in step.paths]
+    to.output.say(str(plan.origin))
+    to.output.result("\n".join(lines), **{**msgspec.to_builtins(plan), "status": "planned"})

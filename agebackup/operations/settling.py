@@ -1,0 +1,56 @@
+"""settle: bring a swap that was cut off to its end: back where it was, or finished."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agebackup.errors import printable
+from agebackup.model.swap import SwapRecord
+from agebackup.operations.swap import finish
+from agebackup.operations.swap_records import SwapRecords
+from agebackup.operations.swapping import roll_back
+
+_STOOD = "If the application was paused for it, start it again; no check was run."
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Which way a swap went that had been cut off, and that in words."""
+
+    app: str
+    id: str
+    way: Literal["rolled-back", "finished"]
+    words: str
+
+
+def settle(records: SwapRecords) -> tuple[Settled, ...]:
+    """Settle what a dead run left of the app's swaps; the caller holds the app's lock.
+
+    Raises `RefusedError`, with nothing of that swap touched, where something stands in the way
+    that is neither the old nor the new state, or where a journal is damaged; `FailedError` where
+    the disk refuses. May be cut off itself, at any call, and called again.
+    """
+    settled: list[Settled] = []
+    undone: set[str] = set()
+    for record in reversed(records.open()):
+        if record.id not in undone:
+            settled.append(_settled(record, records))
+            undone |= {record.undoes} if record.stage == "swapped" else set()
+    return tuple(settled)
+
+
+def _settled(record: SwapRecord, records: SwapRecords) -> Settled:
+    what = "undo" if record.undoes else "restore"
+    which = f"The {what} of {record.app} at {record.time:%Y-%m-%d %H:%M:%S} UTC was cut off"
+    if record.stage == "swapped":
+        finish(record, records)
+        words = f"{which} after everything was in place, and counts.{_kept(record)} {_STOOD}"
+        return Settled(record.app, record.id, "finished", words)
+    roll_back(record, records)
+    words = f"{which} and is rolled back: everything is as it was before it. {_STOOD}"
+    return Settled(record.app, record.id, "rolled-back", words)
+
+
+def _kept(record: SwapRecord) -> str:
+    kept = ", ".join(printable(str(path)) for path in record.kept)
+    back = "" if record.undoes else f"; agebackup restore --undo {record.app} brings it back"
+    return f" The state before it is in {kept}{back}." if kept else ""

@@ -191,6 +191,8 @@ def test_what_cannot_be_settled_is_not_backed_up(world: World, here: Path, keys:
     said = json.loads(done.out)
     assert (done.code, said["exit"], said["status"]) == (13, 13, "failed")
     assert said["settled"][0]["way"] == "refused" and said["settled"][0]["exit"] == 13
+    found = json.loads(world.run("doctor", "--json").out)["findings"]
+    assert "restore-unsettled" in {one["code"] for one in found}
     for words in (("create", "live"), ("run", "live", "--now")):
         done = world.run(*words)
         assert done.code == 13, done.err

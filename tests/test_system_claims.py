@@ -530,13 +530,9 @@ def test_a_claim_says_what_it_holds(here: Path) -> None:
 def test_what_lay_in_a_temporary_directory_went_along(tmp_path: Path) -> None:
     """A claim on something in a claimed directory does not outlive it, whichever is swept first."""
     scenario = """
-    outer = claims.claim(here / temporary_name("restore")).__enter__()
-    os.mkdir(outer.path)
-    outer.identify()
-    inner = claims.claim(outer.path / temporary_name("databases")).__enter__()
-    os.mkdir(inner.path)
-    inner.identify()
-    os.kill(os.getpid(), signal.SIGKILL)
+    with claimed_directory(here, claims, prefix="restore") as outer:
+        with claimed_directory(outer.path, claims, prefix="databases"):
+            os.kill(os.getpid(), signal.SIGKILL)
     """
     for _ in range(6):  # the order is that of random names
         run(scenario, tmp_path)

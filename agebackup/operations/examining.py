@@ -137,7 +137,7 @@ class Examiner:
     def arrived(self, place: str, path: Path) -> None:
         """Begin to examine the complete private file `path`, which is `place` of the bag."""
         seconds = self.reading.limits.seconds
-        job = self._workers.submit(partial(bounded, partial(facts_of, path), seconds))
+        job = self._workers.submit(partial(bounded, facts_of, path, seconds))
         self._found[place] = (path, job)
 
     def differences(self, contents: BagContents, selection: Selection) -> list[str]:
@@ -157,7 +157,7 @@ class Examiner:
             lines += said
             if seconds and (record.counts or record.references):
                 answering = Answering(record, contents, placing, known)
-                work = partial(bounded, partial(answering.ask, path), seconds)
+                work = partial(bounded, answering.ask, path, seconds)
                 job = self._workers.submit(partial(work, extra=INDEXED * contents.files))
                 asked.append((record, job))
         for record, job in asked:

@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["agebackup"]):
     from fuzzing.board import Board
     from fuzzing.plain import run_one
     from fuzzing.targets import LONGEST, TARGETS
-    from fuzzing.watch import SECONDS, Watch
+    from fuzzing.watch import HUNG, Watch
 
 _MEBIBYTES = 1024
 
@@ -44,7 +44,7 @@ def main() -> None:
 
     flags = (
         *(f"-seed={int(seed) + 1}", f"-max_total_time={seconds}", f"-max_len={LONGEST}"),
-        *(f"-rss_limit_mb={_MEBIBYTES}", f"-timeout={int(4 * SECONDS)}", "-verbosity=0"),
+        *(f"-rss_limit_mb={_MEBIBYTES}", f"-timeout={int(2 * HUNG)}", "-verbosity=0"),
         f"-artifact_prefix={directory}/stopped-",
     )
     atheris.Setup([sys.argv[0], *flags, str(corpus)], run, custom_mutator=change)

@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,21 +65,21 @@ class Sound:
 class Proving:
     """A directory with a key, in which archives are made, verified and restored."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bases: Iterable[str] = tuple(BASES)) -> None:
         self.directory = directory
         identity = x25519.Identity.generate()
         self._public = identity.to_public()
         self._identities = Identities((identity,), (str(self._public),))
         self.verdicts = Verdicts()
-        self._sound: dict[str, Sound] = {name: self._made(name) for name in BASES}
+        self.sound: dict[str, Sound] = {name: self._made(name) for name in bases}
 
     def run(self, count: int, chance: random.Random, *, seconds: float = 1e9) -> Verdicts:
         """Judge `count` mutants, or as many as `seconds` allow, after the sound ones."""
-        for sound in self._sound.values():
+        for sound in self.sound.values():
             self.judge(sound, Mutant(sound.name, (), sound.content))
         end = time.monotonic() + seconds
         while self.verdicts.counts["mutants"] < count and time.monotonic() < end:
-            sound = self._sound[chance.choice(tuple(BASES))]
+            sound = self.sound[chance.choice(tuple(self.sound))]
             made = mutant(sound.name, sound.content, self.directory / "scratch", chance)
             for path in self.directory.glob("scratch*"):
                 path.unlink()

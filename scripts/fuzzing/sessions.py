@@ -14,9 +14,9 @@ from random import Random
 from fuzzing.board import Board
 from fuzzing.plain import fuzz as fuzz_plainly
 from fuzzing.targets import TARGETS
-from fuzzing.watch import SECONDS, Watch
+from fuzzing.watch import HUNG, Watch
 
-_HUNG = 6 * SECONDS
+_HUNG = 2 * HUNG
 """Seconds after which an input is ended from outside, where the process itself did not."""
 _POLL = 0.1
 _STARTING = 5.0

@@ -18,7 +18,9 @@ from agebackup.errors import AgebackupError
 from fuzzing.targets import Target
 
 SECONDS = 5.0
-"""What one input may take; all of them are small."""
+"""Processor time that one input may take; all of them are small."""
+HUNG = 60.0
+"""Seconds after which an input is given up, however loaded the machine is."""
 GROWTH = 192 << 20
 """Bytes of memory that may be held after all inputs beyond what was held after the first ones."""
 MEMORY = 1 << 30
@@ -26,10 +28,13 @@ MEMORY = 1 << 30
 WARM = 500
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CHANGING = {
-    *("os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.truncate"),
+    *("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.truncate"),
     *("os.chmod", "os.chown", "os.utime", "os.chdir", "os.mkfifo", "os.mknod"),
 }
-_FORBIDDEN = ("subprocess.", "os.exec", "os.system", "os.posix_spawn", "os.fork", "socket.connect")
+_FORBIDDEN = (
+    *("subprocess.", "os.exec", "os.system", "os.posix_spawn", "os.fork", "os.symlink"),
+    *("socket.connect", "socket.bind"),
+)
 
 
 class FindingError(Exception):
@@ -56,7 +61,8 @@ class Watch:
 
         Raises `FindingError`.
         """
-        begun, said = time.monotonic(), ""
+        self._strayed.clear()
+        begun, said = time.process_time(), ""
         try:
             with self._watching():
                 self._target.run(data, self._private)
@@ -67,7 +73,7 @@ class Watch:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             raise FindingError(f"{type(error).__name__}: {error}") from error
-        self._require(time.monotonic() - begun)
+        self._require(time.process_time() - begun)
         return said
 
     def _require(self, seconds: float) -> None:
@@ -87,7 +93,7 @@ class Watch:
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
-        signal.setitimer(signal.ITIMER_REAL, 2 * SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, HUNG)
         self._armed = True
         try:
             yield
@@ -125,4 +131,4 @@ class Watch:
 
 
 def _ring(number: int, frame: object) -> None:
-    raise FindingError(f"it hung for more than {2 * SECONDS:g} s")
+    raise FindingError(f"it hung for more than {HUNG:g} s")

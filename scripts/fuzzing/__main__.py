@@ -9,6 +9,7 @@ databases in archives whose hashes are in order go through verify and restore in
 import argparse
 import importlib.util
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -23,12 +24,17 @@ from fuzzing.targets import TARGETS
 def main() -> int:
     """Fuzz as asked; return 0 without, 1 with a finding."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
-    parser.add_argument("seconds", nargs="?", type=float, default=60, help="in all; 60 by default")
+    parser.add_argument("seconds", nargs="?", type=float, help="in all; 60 by default")
     parser.add_argument("--seed", type=int, help="0 to 2^31-1; another one each time by default")
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this reader")
     parser.add_argument("--plain", action="store_true", help="without coverage, even if it can")
     parser.add_argument("--inputs", type=int, metavar="N", help="with --plain: so many per reader")
-    parser.add_argument("--databases", type=int, metavar="N", help="N hostile databases instead")
+    parser.add_argument(
+        "--databases",
+        type=int,
+        metavar="N",
+        help="N hostile databases instead, or as many as SECONDS allow",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep what is found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts to FILE")
     options = parser.parse_args()
@@ -45,11 +51,11 @@ def main() -> int:
 
 
 def _inputs(options: argparse.Namespace, directory: Path) -> int:
-    begun = time.monotonic()
+    begun, seconds = time.monotonic(), options.seconds or 60
     plain = options.plain or options.inputs or not importlib.util.find_spec("atheris")
     names = options.target or list(TARGETS)
     reports = fuzz(
-        names, directory, options.seed, seconds=options.seconds, inputs=options.inputs, plain=plain
+        names, directory, options.seed, seconds=seconds, inputs=options.inputs, plain=plain
     )
     counts = {
         "seed": options.seed,
@@ -72,7 +78,8 @@ def _inputs(options: argparse.Namespace, directory: Path) -> int:
 
 def _databases(options: argparse.Namespace, directory: Path) -> int:
     begun = time.monotonic()
-    verdicts: Verdicts = prove(directory, options.databases, options.seed)
+    seconds = options.seconds or math.inf
+    verdicts: Verdicts = prove(directory, options.databases, options.seed, seconds=seconds)
     counts = {
         "seed": options.seed,
         "seconds": round(time.monotonic() - begun),

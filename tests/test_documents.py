@@ -296,3 +296,16 @@ def test_the_retention_table_is_what_happens() -> None:
     decided = plan(ones, policy, times[0])
     said = {one.candidate.name.time: ", ".join(one.reasons) for one in decided.kept}
     assert [said.get(time, "-") for time in times] == [reasons for _, reasons in rows]
+
+
+def test_every_threat_has_its_test() -> None:
+    """Each line of the threat model names tests that exist, or says that nothing stops it."""
+    section = README.split("\n## Threat model\n", 1)[1].split("\n### ", 1)[0]
+    rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    for who, goal, answer, shown in rows[2:]:
+        tests = re.findall(r"`(test_\w+)::(test_\w+)`", shown)
+        assert tests or answer == "nothing", (who, goal)
+        for module, name in tests:
+            source = (ROOT / "tests" / f"{module}.py").read_text()
+            assert re.search(rf"^def {name}\(", source, re.MULTILINE), f"{module}::{name}"
+    assert len(rows) > 15

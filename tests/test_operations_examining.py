@@ -185,18 +185,18 @@ def test_an_error_waits_for_no_examination(busy: Archive) -> None:
     assert no_child_is_left()
 
 
-def test_memory_is_bounded() -> None:
+def test_memory_is_bounded(archive: Archive) -> None:
     """What would fill the machine's memory fails in its worker, in words."""
-    work = partial(bounded, lambda: {"n": len(bytearray(3 * GIB))}, 60)
+    work = partial(bounded, lambda path: {"n": len(bytearray(3 * GIB))}, archive.path, 60)
     with Worker.start(work) as worker, pytest.raises(FailedError, match="too little memory"):
         worker.result(Progress())
 
 
-def test_the_time_ends_with_the_work() -> None:
+def test_the_time_ends_with_the_work(archive: Archive) -> None:
     """A result that is fetched long after it was found is not thrown away."""
     workers = Workers(Progress().stop)
-    large: Callable[[], dict[str, object]] = lambda: {"text": "x" * 1_000_000}  # noqa: E731
-    jobs = [workers.submit(partial(bounded, large, 1)) for _ in range(4)]
+    large: Callable[[Path], dict[str, object]] = lambda path: {"text": "x" * 1_000_000}  # noqa: E731
+    jobs = [workers.submit(partial(bounded, large, archive.path, 1)) for _ in range(4)]
     time_over = time.monotonic() + 1.2
     while time.monotonic() < time_over:
         os.sched_yield()

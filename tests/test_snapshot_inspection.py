@@ -148,6 +148,29 @@ def test_an_index_that_differs_from_its_table_is_found(tmp_path: Path) -> None:
     assert problems
 
 
+BOXES = """
+    CREATE VIRTUAL TABLE "odd ""name" USING rtree (id, x0, x1);
+    INSERT INTO "odd ""name" VALUES (1, 0, 1), (2, 5, 6);
+    CREATE VIRTUAL TABLE whole USING rtree_i32 (id, x0, x1);
+    CREATE VIRTUAL TABLE words USING fts5 (word);
+"""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        'UPDATE "odd ""name_node" SET data = zeroblob(3)',
+        'UPDATE "odd ""name_node" SET data = x\'0000ffff\' || substr(data, 5)',
+        "DELETE FROM whole_node",
+    ],
+)
+def test_a_damaged_r_tree_is_found(tmp_path: Path, damage: str) -> None:
+    """Whatever the version of SQLite: its integrity_check looks into no R-tree before 3.44."""
+    path = scripted(make(tmp_path / "a.db"), BOXES)
+    assert facts_of(path).problems == ()
+    assert facts_of(scripted(path, damage + ";")).problems
+
+
 def test_problems_are_bounded(tmp_path: Path) -> None:
     """Twenty lines and a number, however much is wrong."""
     path = make(tmp_path / "a.db", rows=1000)

@@ -4,12 +4,14 @@ import errno
 import hashlib
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from time import monotonic
 
 import pyrage
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 
 from agebackup.errors import FailedError, NoIdentityError, StoppedError, VerificationError
 from agebackup.model.ageheader import HEADER_LIMIT, parse, sealed_size
-from agebackup.model.limits import Limits
+from agebackup.model.limits import MIB, Limits
+from agebackup.snapshot import sealed as snapshot_sealed
 from agebackup.snapshot.keys import Identities, Recipients, read_identities, read_recipients
 from agebackup.snapshot.sealed import Seal, opening, quick_check, sealing
 from agebackup.system.progress import Progress
@@ -533,3 +536,34 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged() -> None:
         quick_check(directory)
     assert raised.value.code == 1
     os.close(directory)
+
+
+@pytest.mark.linux
+def test_decryption_is_confined(recipients: Recipients, identities: Identities) -> None:
+    """The process that takes apart what may be hostile is limited as long as it works."""
+    with file(sealed(MUCH, recipients)) as descriptor, to_open(descriptor, identities) as pipe:
+        assert os.read(pipe, 1)
+        about = Path("/proc", str(worker()))
+        limits = (about / "limits").read_text()
+        for name, value in (("core file", 0), ("file", 0), ("open files", 16)):
+            assert re.search(rf"^Max {name}(?: size)? +{value} +{value} ", limits, re.MULTILINE)
+        assert not re.search(r"^Max address space +unlimited", limits, re.MULTILINE)
+        assert "NoNewPrivs:\t1\n" in (about / "status").read_text()
+        read_to_end(pipe)
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("level", [None, 19])
+def test_decryption_has_bounded_memory(
+    recipients: Recipients,
+    identities: Identities,
+    monkeypatch: pytest.MonkeyPatch,
+    level: int | None,
+) -> None:
+    """Where it would take more memory than it may, it ends and says so; it takes little."""
+    content = sealed(MUCH, recipients, level)
+    monkeypatch.setattr(snapshot_sealed, "DECRYPTION_MEMORY", 96 * MIB)
+    assert opened(content, identities) == MUCH
+    monkeypatch.setattr(snapshot_sealed, "DECRYPTION_MEMORY", 0)
+    with soon(), pytest.raises(FailedError, match="memory"):
+        opened(content, identities)

@@ -5,12 +5,11 @@ steps that take hours or gigabytes. A process can be ended at any moment, and it
 """
 
 import math
-import os
-import resource
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from agebackup.snapshot.bag import BagContents
 from agebackup.snapshot.inspection import DatabaseFacts, examine, open_untrusted
 from agebackup.snapshot.soundness import UNREADABLE, said
 from agebackup.system.clock import Stopwatch
+from agebackup.system.confinement import confined
 from agebackup.system.progress import Stop
 
 Result = dict[str, object]
@@ -47,29 +47,23 @@ TOO_LONG = "SIGALRM"
 _LONGEST_SECONDS = 100_000_000
 
 
-def bounded(work: Callable[[], Result], seconds: float, extra: int = 0) -> Result:
-    """Do `work` in this worker process, which dies of SIGALRM if it takes longer than `seconds`.
+def bounded(
+    work: Callable[[Path], Result], path: Path, seconds: float, *, extra: int = 0
+) -> Result:
+    """Do `work` on the file `path` in this worker process, which can open no other from now on.
 
-    It gets `MEMORY` and `extra` bytes of memory. Adds "seconds", the time that it took.
+    It dies of SIGALRM if it takes longer than `seconds`, and gets `MEMORY` and `extra` bytes of
+    memory (`confine`). Adds "seconds", the time that it took.
     """
     watch = Stopwatch()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    _bound_memory(MEMORY + extra)
     signal.setitimer(signal.ITIMER_REAL, min(max(seconds, 0.001), _LONGEST_SECONDS))
     try:
-        return work() | {"seconds": watch.seconds}
-    except MemoryError:
-        raise FailedError("There is too little memory to look into it.") from None
+        with path.open("rb") as file:
+            found = confined(partial(work, path), memory=MEMORY + extra, readable=file.fileno())
+        return found | {"seconds": watch.seconds}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)  # the parent may take its time to read the result
-
-
-def _bound_memory(more: int) -> None:
-    with suppress(OSError, ValueError):  # macOS has no /proc, and does not heed RLIMIT_AS either
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = pages * os.sysconf("SC_PAGE_SIZE") + more
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def facts_of(path: Path) -> Result:

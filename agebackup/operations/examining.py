@@ -145,8 +145,7 @@ class Examiner:
         Where a signature is asked for, nothing is opened before it was found good: it comes last.
         """
         seconds, later = self.reading.limits.seconds, self.reading.signers is not None
-        work = partial(bounded, partial(facts_of, path), seconds)
-        job = self._workers.submit(work, later=later)
+        job = self._workers.submit(partial(bounded, facts_of, path, seconds), later=later)
         self._found[place] = (path, job)
 
     def differences(self, contents: BagContents, selection: Selection) -> list[str]:
@@ -166,7 +165,7 @@ class Examiner:
             lines += said
             if seconds and (record.counts or record.references):
                 answering = Answering(record, contents, placing, known)
-                work = partial(bounded, partial(answering.ask, path), seconds)
+                work = partial(bounded, answering.ask, path, seconds)
                 job = self._workers.submit(partial(work, extra=INDEXED * contents.files))
                 asked.append((record, job))
         for record, job in asked:

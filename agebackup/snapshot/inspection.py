@@ -38,7 +38,12 @@ _ASKED = _CHECKS | {
 _ASKED_OF_SOMETHING = _CHECKS | {
     *("cache_size", "ignore_check_constraints", "index_list", "table_info"),
 }
-_HARMLESS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+_HARMLESS = frozenset(
+    {
+        *(sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE),
+        sqlite3.SQLITE_TRANSACTION,  # rtreecheck() begins one; in a file opened read-only
+    }
+)
 _WRITES_THAT_FAIL = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
 """Full-text and R-tree tables compile them merely to be read; run, they meet a read-only file."""
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})

@@ -7,10 +7,16 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from agebackup.errors import FailedError
-from agebackup.snapshot.encryption import Decrypted, decrypt, encrypt
+from agebackup.snapshot.encryption import Decrypted, encrypt
 from agebackup.snapshot.keyfit import openers
 from agebackup.snapshot.keys import Identities, Recipients
-from agebackup.snapshot.sealed import encryption_of, quick_check, require_exact_size, start
+from agebackup.snapshot.sealed import (
+    decrypting,
+    encryption_of,
+    quick_check,
+    require_exact_size,
+    start,
+)
 from agebackup.system.process import TICK, Worker
 from agebackup.system.progress import Progress
 from agebackup.system.streams import open_pipe
@@ -30,8 +36,7 @@ def reseal(
     os.lseek(old, 0, os.SEEK_SET)
     reading, writing = open_pipe()
 
-    def from_old() -> dict[str, object]:
-        return asdict(decrypt(old, writing, identities, limits=None, hashing="plaintext"))
+    from_old = decrypting(old, writing, identities, limits=None, hashing="plaintext")
 
     def to_new() -> dict[str, object]:
         return asdict(encrypt(reading, draft, recipients))
@@ -60,7 +65,7 @@ def plaintext_of(descriptor: int, identities: Identities, progress: Progress) ->
     os.lseek(descriptor, 0, os.SEEK_SET)
     nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     with start(
-        lambda: asdict(decrypt(descriptor, nothing, identities, limits=None, hashing="plaintext")),
+        decrypting(descriptor, nothing, identities, limits=None, hashing="plaintext"),
         nothing,
         descriptor,
     ) as worker:

@@ -9,6 +9,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 
 from agebackup.errors import FailedError, VerificationError
 from agebackup.model.ageheader import (
@@ -18,13 +19,21 @@ from agebackup.model.ageheader import (
     possible_plaintext,
     sealed_size,
 )
-from agebackup.model.limits import Limits
+from agebackup.model.limits import MIB, Limits
 from agebackup.snapshot.encryption import Decrypted, Encrypted, Hashing, decrypt, encrypt
 from agebackup.snapshot.keys import Identities, Recipients
+from agebackup.system.confinement import confined
 from agebackup.system.process import TICK, Worker
 from agebackup.system.progress import Progress
 from agebackup.system.streams import open_pipe
 from agebackup.system.syncing import DraftWriteError
+
+DECRYPTION_MEMORY = 256 * MIB
+"""Address space, in bytes, that decryption may take beyond what its process was forked with.
+
+Measured for files of any size: 7 MiB, with Zstandard's level 19 and a header of the largest size
+16 MiB; the C library may reserve 64 MiB more for the thread that reads ahead.
+"""
 
 
 class Seal:
@@ -109,9 +118,7 @@ def opening(
     reading, writing = open_pipe()
     with open(reading, "rb", buffering=0) as pipe:
         worker = start(
-            lambda: asdict(
-                decrypt(descriptor, writing, identities, limits=limits, hashing=hashing)
-            ),
+            decrypting(descriptor, writing, identities, limits=limits, hashing=hashing),
             writing,
             descriptor,
         )
@@ -167,6 +174,19 @@ def start(function: Callable[[], dict[str, object]], far_end: int, file: int) ->
         return Worker.start(function, keep=(far_end, file))
     finally:
         os.close(far_end)
+
+
+def decrypting(
+    descriptor: int,
+    sink: int,
+    identities: Identities,
+    *,
+    limits: Limits | None,
+    hashing: Hashing = False,
+) -> Callable[[], dict[str, object]]:
+    """Return what a worker does to decrypt the file `descriptor` into `sink`, confined."""
+    work = partial(decrypt, descriptor, sink, identities, limits=limits, hashing=hashing)
+    return lambda: confined(lambda: asdict(work()), memory=DECRYPTION_MEMORY, readable=descriptor)
 
 
 def encryption_of(worker: Worker, progress: Progress) -> Encrypted:

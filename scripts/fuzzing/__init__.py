@@ -1,0 +1,1 @@
+"""Throws made-up input at everything that reads what a stranger may have written."""

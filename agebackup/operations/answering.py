@@ -50,18 +50,28 @@ _LONGEST_SECONDS = 100_000_000
 def bounded(
     work: Callable[[Path], Result], path: Path, seconds: float, *, extra: int = 0
 ) -> Result:
-    """Do `work` on the file `path` in this worker process, which can open no other from now on.
+    """Do as `timed`, in a process that from now on can open no other file than `path`.
 
-    It dies of SIGALRM if it takes longer than `seconds`, and gets `MEMORY` and `extra` bytes of
-    memory (`confine`). Adds "seconds", the time that it took.
+    `work` is given that. It gets `MEMORY` and `extra` bytes of memory (`confine`).
+    """
+
+    def alone() -> Result:
+        with path.open("rb") as file:
+            return confined(partial(work, path), memory=MEMORY + extra, readable=file.fileno())
+
+    return timed(alone, seconds)
+
+
+def timed(work: Callable[[], Result], seconds: float) -> Result:
+    """Do `work` in this worker process, which dies of SIGALRM if that takes longer than `seconds`.
+
+    Adds "seconds", the time that it took.
     """
     watch = Stopwatch()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, min(max(seconds, 0.001), _LONGEST_SECONDS))
     try:
-        with path.open("rb") as file:
-            found = confined(partial(work, path), memory=MEMORY + extra, readable=file.fileno())
-        return found | {"seconds": watch.seconds}
+        return work() | {"seconds": watch.seconds}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)  # the parent may take its time to read the result
 

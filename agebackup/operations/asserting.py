@@ -83,8 +83,8 @@ def _submitted(query: Query, copy: Copy, workers: Workers) -> Job | None:
     record = copy.record(query.database)
     if record is None:
         return None
-    work = partial(rows_of, copy.path(record), query.sql)
-    return workers.submit(partial(bounded, work, query.seconds))
+    work = partial(rows_of, sql=query.sql)
+    return workers.submit(partial(bounded, work, copy.path(record), query.seconds))
 
 
 def _answered(query: Query, copy: Copy, job: Job | None, workers: Workers) -> Asserted:

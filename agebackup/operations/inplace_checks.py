@@ -16,7 +16,14 @@ from agebackup.model.inplace import DatabaseChange
 from agebackup.model.manifest import DatabaseRecord
 from agebackup.model.profile import Profile
 from agebackup.model.rowloss import RowChanges, row_changes
-from agebackup.operations.answering import MAX_QUERIES, Result, bounded, facts_from, facts_of
+from agebackup.operations.answering import (
+    MAX_QUERIES,
+    Result,
+    bounded,
+    facts_from,
+    facts_of,
+    timed,
+)
 from agebackup.operations.examining import Job, Workers
 from agebackup.operations.reading import Reading
 from agebackup.snapshot.closing import bring_to_rest
@@ -47,7 +54,7 @@ def settle_companions(databases: Sequence[StagedDatabase], reading: Reading) -> 
     seconds = reading.limits.seconds
     try:
         jobs = [
-            workers.submit(partial(bounded, partial(_rest, one.path), seconds)) for one in databases
+            workers.submit(partial(timed, partial(_rest, one.path), seconds)) for one in databases
         ]
         for job in jobs:
             workers.result(job)
@@ -96,9 +103,9 @@ def _unsound(lines: Sequence[str]) -> UnfitError:
 
 def _asked(workers: Workers, one: StagedDatabase, reading: Reading) -> tuple[Job, Job | None]:
     seconds = reading.limits.seconds
-    facts = workers.submit(partial(bounded, partial(facts_of, one.path), seconds))
+    facts = workers.submit(partial(bounded, facts_of, one.path, seconds))
     sqls = [count.sql for count in one.record.counts[:MAX_QUERIES]] if one.rebuilt else []
-    work = partial(bounded, partial(_answers, one.path, sqls), seconds)
+    work = partial(bounded, partial(_answers, sqls=sqls), one.path, seconds)
     return facts, workers.submit(work) if sqls else None
 
 
@@ -168,8 +175,8 @@ def require_heads(databases: Sequence[StagedDatabase], reading: Reading) -> tupl
         jobs = []
         for one in headed:
             assert one.record.heads is not None
-            work = partial(_answers, one.path, [one.record.heads.sql])
-            jobs.append(workers.submit(partial(bounded, work, seconds)))
+            work = partial(_answers, sqls=[one.record.heads.sql])
+            jobs.append(workers.submit(partial(bounded, work, one.path, seconds)))
         for one, job in zip(headed, jobs, strict=True):
             lines += _head_lines(one, workers, job)
     finally:

@@ -1,6 +1,5 @@
 """agebackup doctor"""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import click
 from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import known_config, now, places
-from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
+from agebackup.cli.settings import current, global_options
 from agebackup.cli.settling import unsettled
 from agebackup.errors import AgebackupError, NotFoundError, StoppedError, UsageError
 from agebackup.model.names import require_app
@@ -82,8 +81,7 @@ class _Visit:
             self._recipients,
             self._permissions,
             self._keys,
-            self._signing,
-            self._signers,
+            self._signatures,
             self._versions,
             self._sources,
             self._timers,
@@ -152,6 +150,7 @@ class _Visit:
 
     def _permissions(self) -> "Iterable[Finding]":
         from agebackup.cli import directories
+        from agebackup.cli.doctor_keys import drilling_keys, named_key
         from agebackup.operations.permissions import Kept, of_permissions
 
         state = directories.state_directory()
@@ -165,64 +164,19 @@ class _Visit:
             Kept(config, "configuration", private=secret),
             Kept(config.parent, "configuration's directory", private=False),
         ]
-        identities = {*self._drilling, *filter(None, (self._identity,))}
+        identities = {*drilling_keys(), *filter(None, (named_key(self.out),))}
         things += [Kept(identity, "private key") for identity in sorted(identities)]
         return of_permissions(things, fix=self.fix)
 
-    @property
-    def _drilling(self) -> frozenset[Path]:
-        """The private keys that timers of drills were given; none where that is not known."""
-        from agebackup.cli.nightly import drill_identities
-
-        with suppress(AgebackupError):  # `_timers` says what is wrong
-            return frozenset(map(Path, drill_identities()))
-        return frozenset()
-
-    @property
-    def _identity(self) -> Path | None:
-        variable = self.out.settings.variable(IDENTITY_VARIABLE)
-        return Path(variable) if variable else None
-
     def _keys(self) -> "Iterator[Finding]":
-        from agebackup.cli import directories
-        from agebackup.operations.keysearch import Place, of_places
+        from agebackup.cli.doctor_keys import of_keys
 
-        found = [Place(one.destination, "destination") for one in self._profiles if one.destination]
-        for one in self.resolved:
-            trees = one.source.trees if one.source is not None else ()
-            found += [Place(tree.path, "source") for tree in trees]
-        found.append(Place(directories.config_path(self.out.settings).parent, "machine"))
-        found.append(Place(directories.state_directory(), "machine"))
-        home = Path(os.path.expanduser("~"))
-        found.append(Place(home / ".config/age", "machine"))
-        near = {file.parent for one in self._profiles for file in one.recipients_files}
-        found += [Place(path, "machine", depth=1) for path in sorted({*near, home})]
-        if self._identity is not None:
-            found.append(Place(self._identity, "machine"))
-        meant = set(map(str, self._drilling))
-        for finding in of_places(found, self.out.progress.stop):
-            if finding.code != "identity-on-machine" or finding.subject not in meant:
-                yield finding
+        return of_keys(self.resolved, self.out)
 
-    def _signing(self) -> "Iterator[Finding]":
-        from agebackup.cli import directories
-        from agebackup.cli.wiring import declared_recipients
-        from agebackup.operations.doctor import of_signing
-        from agebackup.snapshot.signatures import Bench, SigningKey
+    def _signatures(self) -> "Iterator[Finding]":
+        from agebackup.cli.doctor_keys import of_signatures
 
-        for one in self._profiles:
-            if one.signing_key is not None:
-                key = SigningKey(one.signing_key, self.out.settings.environment)
-                bench = Bench(
-                    directories.state_directory(), directories.claims(), self.out.progress
-                )
-                yield from of_signing(one.name, key, declared_recipients(one), bench)
-
-    def _signers(self) -> "Iterable[Finding]":
-        from agebackup.cli.origin import signers
-
-        signers(self.out, {"any_origin": False, "signers": None, "revoked": None})
-        return ()
+        return of_signatures(self._profiles, self.out)
 
     def _versions(self) -> "Iterable[Finding]":
         from agebackup.model.checkup import of_versions

@@ -16,6 +16,7 @@ from conftest import Keys, Outcome, World
 from nights import declare, events, everything_said, keeping, script, told
 from sample_app import PLAINTEXT_MARK, SampleApp, command
 from system_faults import OWN_MOUNTS
+from timers import program
 
 ASSERTIONS = """
 [apps.notes.assertions]
@@ -460,14 +461,19 @@ def test_a_newer_schema_than_the_app_understands(notes: World, keys: Keys, app: 
 
 def test_hooks_hear_of_failures_alone(notes: World, keys: Keys, other_keys: Keys) -> None:
     """on_failure gets the receipt of a drill that failed; a good one calls nobody."""
+    shown = notes.directory / "shown"
+    body = f"import sys; open({str(shown)!r}, 'w').write(sys.argv[-1])"
+    program(notes.directory / "bin", "notify-send", body)
+    env = {**notes.env, "PATH": f"{notes.directory / 'bin'}:{notes.env['PATH']}"}
     hooks = (
-        f"\n[apps.notes.hooks]\non_failure = {keeping(notes, 'bad')}\n"
+        f"\n[apps.notes.hooks]\ndesktop = true\non_failure = {keeping(notes, 'bad')}\n"
         f"on_success = {keeping(notes, 'good')}\n"
     )
     notes.config.write_text(notes.config.read_text() + hooks)
     assert drill(notes, keys, "notes").code == 0
     assert told(notes, "bad") is told(notes, "good") is None
-    assert drill(notes, other_keys, "notes").code == 12
+    assert drill(notes, other_keys, "notes", env=env).code == 12
+    assert "identity" in shown.read_text()
     receipt = told(notes, "bad")
     assert receipt is not None and receipt["schema"] == "agebackup/drill-receipt/v1"
     assert (receipt["outcome"], receipt["exit_code"]) == ("failed", 12) and told(

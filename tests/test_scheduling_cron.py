@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_blocks_of_other_apps_are_others(tmp_path: Path) -> None:
     crontab = block(job("notes-2"), NICE) + block(job(""), NICE)
     assert parted(crontab, job("notes").name) == (crontab, "", "")
     assert parted(crontab, job("").name)[1] == block(job(""), NICE)
+
+
+def test_drills_are_others() -> None:
+    """The block of drills of an app is none of its backups, nor of an app called `drill-notes`."""
+    drill = replace(job(every="monthly"), task="drill")
+    everybody = replace(job("", "monthly"), task="drill")
+    others = [job(), job("drill"), job("drill-notes"), job(""), everybody]
+    crontab = "".join(block(one, NICE) for one in others)
+    assert parted(crontab, drill.name) == (crontab, "", "")
+    assert parted(crontab + block(drill, NICE), drill.name)[1] == block(drill, NICE)
+    assert "\n30 4 1 * * " in block(drill, NICE)
+    damaged = block(job(), NICE).replace(END, f"{BEGIN.replace('agebackup-', 'agebackup_drill-')}")
+    with pytest.raises(FailedError, match="damaged"):
+        parted(damaged + END + "\n", job().name)
 
 
 @pytest.fixture

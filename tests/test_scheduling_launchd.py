@@ -5,6 +5,7 @@ launchd itself runs on macOS only: here a program that answers as launchctl(1) d
 
 import os
 import plistlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_what_an_agent_is(tmp_path: Path) -> None:
     assert agent(tmp_path, job(app=""))["Label"] == "org.agebackup"
     assert len(agent(tmp_path, job(every="5m"))["StartCalendarInterval"]) == 12
     assert len(agent(tmp_path, job(every="6h"))["StartCalendarInterval"]) == 4
+
+
+def test_drills_have_agents_of_their_own(tmp_path: Path) -> None:
+    """They fire on the first of a month, and are taken for no app's backups."""
+    someone = person(tmp_path)
+    drills = Launchd(someone, Progress(), Claims(tmp_path / "claims"), task="drill")
+    ((place, text),) = drills.render(replace(job(every="monthly"), task="drill")).items()
+    found = plistlib.loads(text.encode())
+    assert found["Label"] == "org.agebackup_drill.notes" and found["Label"] in place
+    assert found["StartCalendarInterval"] == [{"Day": 1, "Hour": 4, "Minute": 30}]
+    Path(place).parent.mkdir(parents=True)
+    Path(place).write_text(text)
+    assert list(drills.apps()) == ["notes"] and list(launchd(tmp_path).apps()) == []
+    rhythm = drills.rhythm("notes")
+    assert rhythm is not None and rhythm.text == "monthly"
 
 
 def test_install_and_remove(mac: Launchd, tmp_path: Path) -> None:

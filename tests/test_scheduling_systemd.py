@@ -65,6 +65,25 @@ def test_systemd_understands_the_units(tmp_path: Path, every: str) -> None:
         assert verified(tmp_path, systemd(tmp_path).render(job(app, every))) == ""
 
 
+def test_systemd_understands_drills(tmp_path: Path) -> None:
+    """A timer of drills has units of its own, which go without touching those of backups."""
+    someone = person(tmp_path)
+    drills = Systemd(someone, Progress(), Claims(tmp_path / "c"), system=False, task="drill")
+    backups = systemd(tmp_path)
+    for app in ("notes", ""):
+        one = replace(job(app, "monthly"), task="drill")
+        texts = drills.render(one)
+        assert verified(tmp_path, texts) == "" and not set(texts) & set(backups.render(job(app)))
+        assert all(f"drill {app or 'every app'}" in text for text in texts.values())
+        for place, text in {**texts, **backups.render(job(app))}.items():
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            Path(place).write_text(text)
+    assert list(drills.apps()) == list(backups.apps()) == ["", "notes"]
+    rhythm = drills.rhythm("notes")
+    assert rhythm is not None and rhythm.text == "monthly"
+    assert calendar(Every.parse("monthly")) == "*-*-01 04:30:00"
+
+
 def test_systemd_complains_of_a_broken_unit(tmp_path: Path) -> None:
     """What the test above relies on: a unit with a mistake is not passed over."""
     texts = systemd(tmp_path).render(job())

@@ -94,8 +94,8 @@ class Drill:
                 with translated():
                     return self._drill(path)
             except AgebackupError as error:
-                gone = self.archive is None and not os.path.lexists(path)
-                if error.code > 128 or not gone:
+                drawn_again = self.archive is None and not self.fields
+                if error.code > 128 or not drawn_again or os.path.lexists(path):
                     raise
                 self.ground.to.output.say(f"{printable(str(path))} was removed meanwhile.")
         raise NotFoundError(

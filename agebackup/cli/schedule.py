@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agebackup.scheduling.installed import Installed
     from agebackup.scheduling.job import Job, Task, Timers
 
-_EVERY = "30m, 1h, daily, weekly, or a time of the day such as 03:30; daily by default."
+_EVERY = "30m, 1h, daily, weekly, monthly, or a time such as 03:30; daily by default."
 
 
 def _kinds(command: Any) -> Any:

@@ -15,6 +15,7 @@ import pytest
 from conftest import Keys, Outcome, World
 from nights import declare, events, everything_said, keeping, script, told
 from sample_app import PLAINTEXT_MARK, SampleApp, command
+from signing import allowed, keygen, ssh_key
 from system_faults import OWN_MOUNTS
 from timers import program
 
@@ -76,6 +77,27 @@ def test_a_good_drill(notes: World, keys: Keys) -> None:
     (event,) = [one for one in events(notes) if one["event"] == "drilled"]
     assert event["archive"] == archive.name and event["outcome"] == "ok"
     assert "drilled" in notes.run("log", "notes").out
+
+
+def test_a_signed_receipt(notes: World, keys: Keys) -> None:
+    """Stock ssh-keygen says who signed the receipt, for this purpose and for no archive."""
+    key = ssh_key(notes.directory / "signing")
+    assert drill(notes, keys, "notes", "--signing-key", key).code == 0
+    (row,) = drills(notes)
+    (notes.directory / "receipt.sig").write_text(row["signature"])
+    signers = notes.directory / "signers"
+    signers.write_text(allowed(key))
+    words = ("-Y", "verify", "-f", signers, "-I", "me", "-s", notes.directory / "receipt.sig", "-n")
+    keygen(*words, "agebackup-drill@v1", said=row["receipt"].encode())
+    for purpose, said in (("agebackup@v1", row["receipt"]), ("agebackup-drill@v1", "other")):
+        with pytest.raises(subprocess.CalledProcessError):
+            keygen(*words, purpose, said=said.encode())
+
+
+def test_a_signing_key_that_fails(notes: World, keys: Keys) -> None:
+    """It is found out before the drill begins: an unsigned receipt is none that was asked for."""
+    done = drill(notes, keys, "notes", "--signing-key", notes.directory / "absent")
+    assert done.code == 1 and "there is no such file" in done.err and not drills(notes)
 
 
 def test_the_receipt_is_in_the_json(notes: World, keys: Keys) -> None:

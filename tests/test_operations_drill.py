@@ -17,9 +17,8 @@ from agebackup.cli.drilling import Drill, Ground
 from agebackup.cli.settings import Settings
 from agebackup.errors import FailedError, NotFoundError, StoppedError, VerificationError
 from agebackup.ledger import open_ledger
-from agebackup.model.drills import Receipt
 from agebackup.model.limits import Limits
-from agebackup.operations.drill import record_of, says_nothing
+from agebackup.operations.drill import says_nothing
 from agebackup.operations.reading import Reading
 from agebackup.snapshot.keys import read_identities
 
@@ -89,21 +88,6 @@ def test_chance_reaches_every_archive(ground: Ground, world: World) -> None:
         Drill(ground, "notes", None, dice.random).run()
     with open_ledger(world.state / "ledger.db") as ledger:
         assert len({one.archive for one in ledger.drills()}) == 3
-
-
-def test_a_signature_is_over_the_very_receipt() -> None:
-    """What is signed is what is kept, to the byte."""
-    signed: list[bytes] = []
-
-    def sign(text: bytes) -> bytes:
-        signed.append(text)
-        return b"-----BEGIN SSH SIGNATURE-----"
-
-    receipt = Receipt(id="1", app="notes", archive="x", destination="/", begun="", message="ü")
-    record = record_of(receipt, NOW, sign)
-    assert signed == [record.receipt.encode()]
-    assert record.signature == "-----BEGIN SSH SIGNATURE-----"
-    assert record_of(receipt, NOW).signature == ""
 
 
 def test_what_says_nothing_of_an_archive(tmp_path: Path) -> None:

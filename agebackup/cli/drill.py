@@ -8,7 +8,7 @@ import click
 from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
-from agebackup.cli.reading import reading, reading_options, workspace_option
+from agebackup.cli.reading import FILE, reading, reading_options, workspace_option
 from agebackup.cli.scope import known_config, places
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @to_option
 @reading_options
 @workspace_option
+@click.option("--signing-key", type=FILE, help="Sign the receipts with this SSH key.")
 @click.option("--report", is_flag=True, help="Show the drills that were made; needs no key.")
 @global_options
 def command(apps: tuple[str, ...], **options: Any) -> int:
@@ -77,6 +78,7 @@ def _drills(
     from agebackup.cli import directories
     from agebackup.cli.drilling import Drill, Ground
     from agebackup.model.names import require_app
+    from agebackup.snapshot.signatures import Bench, SigningKey
 
     named: list[str | None] = [require_app(app) for app in dict.fromkeys(apps)]
     config = known_config(to)
@@ -87,7 +89,10 @@ def _drills(
         directories.claims(),
         {profile.name: profile for profile in config.apps} if config else {},
         options["to"],
+        SigningKey(key, to.settings.environment) if (key := options["signing_key"]) else None,
     )
     for line in ground.claims.sweep():
         to.output.warn(line)
+    if ground.signing is not None:
+        ground.signing.try_out(Bench(ground.workspace, ground.claims, to.progress))
     return [Drill(ground, app, options["archive"], random.random) for app in named or [None]]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from agebackup.model.profile import Profile
     from agebackup.model.records import DrillRecord
     from agebackup.operations.reading import Reading
+    from agebackup.snapshot.signatures import SigningKey
     from agebackup.system.claims import Claims
 
 TRIES = 5
@@ -57,6 +58,7 @@ class Ground:
     """What all drills of one command share. `profiles` are the declared apps by name.
 
     `folder` is where archives are looked for, None: where the configuration or the ledger says.
+    Receipts are signed with `signing`, if there is one.
     """
 
     to: Console
@@ -65,6 +67,7 @@ class Ground:
     claims: "Claims"
     profiles: "Mapping[str, Profile]"
     folder: str | None = None
+    signing: "SigningKey | None" = None
 
 
 @dataclass
@@ -154,15 +157,16 @@ class Drill:
         trouble = self._keep(begun)
         say(self._receipt, self.ground.to)
         if trouble is not None:
+            lost = "kept nowhere" if isinstance(trouble, LedgerError) else "not signed"
             raise FailedError(
-                f"The drill went well, but its receipt is kept nowhere: {trouble.message}",
+                f"The drill went well, but its receipt is {lost}: {trouble.message}",
                 hint=trouble.hint,
             )
         return 0, {"app": self._receipt.app, "status": "ok"}
 
-    def _keep(self, begun: datetime) -> LedgerError | None:
+    def _keep(self, begun: datetime) -> AgebackupError | None:
         self.fields["receipt"] = msgspec.to_builtins(self._receipt)
-        return keep(self._receipt, begun, self.ground.to)
+        return keep(self._receipt, begun, self.ground.signing, self.ground.to)
 
     def _begun(self, path: Path, app: str, begun: datetime) -> Receipt:
         name = ArchiveName.parse(path.name)

@@ -146,11 +146,8 @@ def failure(receipt: Receipt, error: AgebackupError) -> Receipt:
     )
 
 
-def record_of(
-    receipt: Receipt, begun: datetime, sign: Callable[[bytes], bytes] | None = None
-) -> DrillRecord:
-    """Return what the ledger is to keep; `sign` returns an armored signature over the text."""
-    text = encode_receipt(receipt)
+def record_of(receipt: Receipt, begun: datetime) -> DrillRecord:
+    """Return what the ledger is to keep."""
     return DrillRecord(
         receipt.id,
         receipt.app,
@@ -159,8 +156,7 @@ def record_of(
         receipt.seconds,
         receipt.outcome,
         receipt.message,
-        text,
-        sign(text.encode()).decode() if sign else "",
+        encode_receipt(receipt),
     )
 
 

@@ -20,6 +20,8 @@ from agebackup.system.syncing import explained
 from agebackup.system.workspace import private_directory
 
 PROGRAM = "ssh-keygen"
+RECEIPT_NAMESPACE = "agebackup-drill@v1"
+"""What a signed receipt of a drill is signed for; it never stands for an archive's either."""
 TRIAL_NAMESPACE = "agebackup-trial@v1"
 """What a trial signs for: its signature can never stand for an archive's."""
 SECONDS = 60.0

@@ -13,6 +13,7 @@ from conftest import Keys, World
 from live_parts import after_swap, after_undo, half_swapped, half_undone, state, swapped
 from sample_app import command
 from system_faults import OWN_MOUNTS
+from test_json_documents import WORDS, undescribed
 
 from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
@@ -71,6 +72,7 @@ def test_undo_in_json(world: World, here: Path) -> None:
     assert [Path(path).name for path in said["removed"]] == ["first.toml"]
     (changed,) = said["changed"]
     assert Path(changed).read_text() == "since" and changed in said["aside"]
+    assert undescribed(said, WORDS["restore-undo"] | WORDS[""]) == set()
 
 
 def test_there_is_nothing_to_undo(world: World, here: Path) -> None:
@@ -147,6 +149,7 @@ def test_what_is_said_of_it_in_json(world: World, here: Path) -> None:
     (settled,) = json.loads(done.out)["settled"]
     assert (settled["app"], settled["way"], settled["id"]) == ("live", "finished", live_parts.ID)
     assert "restore --undo live" in settled["message"]
+    assert undescribed(settled, WORDS[""]) == set()
     assert "settled" not in json.loads(world.run("clean", "--json").out)
     assert world.run("restore", "--undo", "live", "--yes").code == 0
 
@@ -188,6 +191,8 @@ def test_what_cannot_be_settled_is_not_backed_up(world: World, here: Path, keys:
     said = json.loads(done.out)
     assert (done.code, said["exit"], said["status"]) == (13, 13, "failed")
     assert said["settled"][0]["way"] == "refused" and said["settled"][0]["exit"] == 13
+    found = json.loads(world.run("doctor", "--json").out)["findings"]
+    assert "restore-unsettled" in {one["code"] for one in found}
     for words in (("create", "live"), ("run", "live", "--now")):
         done = world.run(*words)
         assert done.code == 13, done.err

@@ -1,5 +1,6 @@
 """Parts of a live application are swapped all or none, whatever fails or dies, and back again."""
 
+import re
 import shutil
 import sqlite3
 import stat
@@ -447,3 +448,31 @@ def test_another_thing_of_a_kept_name_is_not_removed(before: Path, tmp_path: Pat
     mine.write_text("mine")
     remove_expired(keeping(here), live_parts.TIME + timedelta(days=31), dry_run=False)
     assert mine.read_text() == "mine"
+
+
+def test_the_order_on_the_disk(before: Path, tmp_path: Path) -> None:
+    """Each step is on the disk before the next one may be: a power cut cannot turn them round."""
+    here = tmp_path / "here"
+    again(before, here)
+    made = calls(SCENARIO.format(verb="swapped"), here)
+    live = rf"<{re.escape(str(here / 'live'))}>"
+    journal = r'restores/live>, "\.~agebackup.*\.nosync\.tmp", .*"2026\d+T\d+Z\.json"'
+    wanted = [
+        rf"renameat2\(.*{journal}",
+        r"fsync\(.*restores/live>",
+        r'renameat2\(.*inplace.*/ledger\.db", .*/\.~agebackup-swap-',
+        rf"fsync\(\d+{live}",
+        r'renameat2\(.*/ledger\.db-shm", .*/ledger\.db\.pre_restore_\w+-shm"',
+        r'renameat2\(.*/ledger\.db-wal", .*/ledger\.db\.pre_restore_\w+-wal"',
+        rf"fsync\(\d+{live}",
+        r'renameat2\(.*agebackup-swap-.*, .*/ledger\.db", RENAME_EXCHANGE',
+        r'renameat2\(.*agebackup-swap-.*, .*/ledger\.db\.pre_restore_\w+"',
+        rf"fsync\(\d+{live}",
+        r'renameat2\(.*agebackup-swap-.*, .*/blobs", RENAME_EXCHANGE',
+        rf"fsync\(\d+{live}",
+        rf"renameat2\(.*{journal}, RENAME_EXCHANGE",
+        r"fsync\(.*restores/live>",
+    ]
+    left = iter(made)
+    for pattern in wanted:
+        assert any(re.match(pattern, call) for call in left), (pattern, made)

@@ -525,3 +525,17 @@ def test_a_claim_says_what_it_holds(here: Path) -> None:
         assert record["path"] == str(claim.path)
         assert record["made"] == claim.path.stat().st_ino
         assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_lay_in_a_temporary_directory_went_along(tmp_path: Path) -> None:
+    """A claim on something in a claimed directory does not outlive it, whichever is swept first."""
+    scenario = """
+    with claimed_directory(here, claims, prefix="restore") as outer:
+        with claimed_directory(outer.path, claims, prefix="databases"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    for _ in range(6):  # the order is that of random names
+        run(scenario, tmp_path)
+        Claims(tmp_path / "state" / "claims").sweep()
+        assert not list((tmp_path / "state" / "claims").iterdir())
+        assert not list(tmp_path.glob(".~*"))

@@ -13,6 +13,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
 from agebackup.cli.scope import known_config, now, places
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
+from agebackup.cli.settling import unsettled
 from agebackup.errors import AgebackupError, NotFoundError, StoppedError, UsageError
 from agebackup.model.names import require_app
 
@@ -76,6 +77,7 @@ class _Visit:
     def findings(self) -> "Iterator[Finding]":
         """Yield what is found, in the order of looking."""
         steps = (
+            self._restores,
             self._configuration,
             self._permissions,
             self._keys,
@@ -88,6 +90,9 @@ class _Visit:
         for step in steps:
             self.out.progress.stop.check()
             yield from _guarded(step)
+
+    def _restores(self) -> "Iterator[Finding]":
+        return unsettled(self.out.settings)
 
     def _configuration(self) -> "Iterator[Finding]":
         from agebackup.cli.config import checked

@@ -10,6 +10,9 @@ from agebackup.errors import AgebackupError, BusyError, FailedError, RefusedErro
 from agebackup.system.syncing import explained
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agebackup.model.findings import Finding
     from agebackup.operations.settling import Settled
 
 
@@ -61,6 +64,21 @@ def _note(one: "Settled", to: Console) -> None:
     from agebackup.cli.supervising import journal
 
     journal(to).event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
+
+
+def unsettled(settings: Settings) -> "Iterator[Finding]":
+    """Yield what could not be settled when this command began."""
+    from agebackup.model.findings import Finding
+
+    for one in settings.settled:
+        if one["way"] == "refused":
+            yield Finding(
+                "error",
+                "restore-unsettled",
+                one["app"],
+                one["message"],
+                "Do what the warning says; until then nothing of the app is backed up.",
+            )
 
 
 def journalled() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agebackup.errors import printable
 from agebackup.system.descent import folders_below
-from agebackup.system.durable import rename_new
+from agebackup.system.durable import TEMPORARY_NAME, rename_new
 from agebackup.system.syncing import opened, sync_directory, sync_path
 
 
@@ -60,7 +60,7 @@ def _settle_leftover(path: Path, record: Record) -> Settled:
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return Settled(done=False)
+        return Settled(done=_went_along(path))
     try:
         # Another inode: a drive that is not mounted now. What was left on it may come back.
         done = os.fstat(folder).st_ino == record.folder
@@ -71,6 +71,15 @@ def _settle_leftover(path: Path, record: Record) -> Settled:
         os.close(folder)
     shown = printable(str(path))
     return Settled(done=True, words=f"Removed {shown}, left by a run that was cut off.")
+
+
+def _went_along(path: Path) -> bool:
+    """Return whether `path` lay in a temporary directory of ours that is gone.
+
+    That one has a claim of its own: where its drive is only away, it is removed as a whole later.
+    """
+    outer = next((one for one in path.parents if TEMPORARY_NAME.fullmatch(one.name)), None)
+    return outer is not None and outer.parent.is_dir() and not os.path.lexists(outer)
 
 
 def _removed(name: str, folder: int, made: int | None) -> bool:

@@ -12,19 +12,17 @@ from agebackup.cli import directories
 from agebackup.cli.asking import require_yes
 from agebackup.cli.choosing import chosen
 from agebackup.cli.console import Console
+from agebackup.cli.inplace_telling import EXITS, note, tell, tell_plan
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import reading
 from agebackup.cli.scope import known_config, now
-from agebackup.errors import UsageError, counted, printable
+from agebackup.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from agebackup.model.inplace import InPlacePlan, InPlaceReport
     from agebackup.model.landing import Landing
     from agebackup.model.profile import Profile
     from agebackup.operations.inplace_order import InPlaceOrder
     from agebackup.operations.stage import Wanted
-
-EXITS = {"ok": 0, "check-failed": 4, "rolled-back": 1}
 
 
 def inplace_options(command: Any) -> Any:
@@ -136,7 +134,7 @@ def _planned(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int
     destination = None if options["no_safety"] else order.profile.destination
     how = reading(to, options)
     plan = plan_in_place(order, how, str(destination) if destination else None)
-    _tell_plan(plan, to)
+    tell_plan(plan, to)
     return 0
 
 
@@ -164,8 +162,8 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
             means = Means(claims, records, looking.told(how), safety)
             report = restore_in_place(order, means)
             looking.made_as = report.manifest.archive
-    _note(report, to)
-    _tell(report, to)
+    note(report, to)
+    tell(report, to)
     return EXITS[report.outcome]
 
 
@@ -229,78 +227,3 @@ def at_rest(app: str, to: Console) -> Iterator[None]:
         yield
     if still.problem:
         to.output.warn(still.problem)
-
-
-def _note(report: "InPlaceReport", to: Console) -> None:
-    """Write down in the log what was restored."""
-    from agebackup.cli.supervising import journal
-
-    fields = {"id": report.id, "archive": report.manifest.archive, "outcome": report.outcome}
-    problem = journal(to).event("restored-in-place", report.app, **fields)
-    if problem:
-        to.output.warn_once(problem)
-
-
-def _tell(report: "InPlaceReport", to: Console) -> None:
-    import msgspec
-
-    for text in (*report.warnings, *report.problems):
-        to.output.warn(text)
-    _say(report, to)
-    text = "\n".join(printable(part.target) for part in report.parts)
-    fields = msgspec.to_builtins(report)
-    to.output.result_of_work(
-        text if report.outcome != "rolled-back" else "",
-        status=fields.pop("outcome"),
-        exit=EXITS[report.outcome],
-        **fields,
-    )
-
-
-def _say(report: "InPlaceReport", to: Console) -> None:
-    say = to.output.say
-    files = sum(part.files for part in report.parts)
-    say(
-        f"Restored {report.app} in place, {counted(files, 'file')} as of "
-        f"{printable(report.manifest.time)}, in {report.seconds:.1f} s; it stood still for "
-        f"{report.standstill:.1f} s."
-    )
-    say(f"  {report.origin}")
-    for part in report.parts:
-        kept = f"; before: {printable(part.kept)}" if part.kept else ""
-        say(f"  {printable(part.target)}{kept}")
-    for change in report.changes:
-        added = ", ".join(change.added_tables)
-        say(
-            f"  {change.how}: {printable(change.name)}"
-            + (f"; new tables: {added}" if added else "")
-        )
-        for line in change.tolerated:
-            say(f"    tolerated: {line}")
-    if report.heads:
-        say(f"  heads as recorded: {', '.join(map(printable, report.heads))}")
-    if report.left_out:
-        say(f"Left out as asked: {', '.join(report.left_out)}.")
-    if report.manifest.derived:
-        patterns = ", ".join(map(printable, report.manifest.derived))
-        say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
-    if report.safety:
-        say(f"The state before this is archived: {printable(report.safety)}")
-    if report.outcome == "rolled-back":
-        say("It was rolled back: the state before it is in place again.")
-    else:
-        say(f"To bring the state before back: agebackup restore --undo {report.app}")
-
-
-def _tell_plan(plan: "InPlacePlan", to: Console) -> None:
-    import msgspec
-
-    for text in plan.warnings:
-        to.output.warn(text)
-    lines = []
-    for number, step in enumerate(plan.steps, 1):
-        size = f" ({step.size:,} bytes)" if step.size is not None else ""
-        lines.append(f"{number}. {step.step}: {step.text}{size}")
-        lines += [f"     {printable(path)}" for path in step.paths]
-    to.output.say(str(plan.origin))
-    to.output.result("\n".join(lines), **{**msgspec.to_builtins(plan), "status": "planned"})

@@ -72,7 +72,7 @@ def restore_in_place(order: InPlaceOrder, means: Means) -> InPlaceReport:
         )
         built = build(order, claim.path / "content", present, means)
         places = _beside_targets(built, stack, means)
-        refused = sum(liken(places[part], part.target) for part in built.fitted.landing.placed)
+        refused = sum(liken(path, _real(part.target)) for part, path in places.items())
         done = _exchanged(order, built, places, means)
     outcome, problems = "ok", done.problems
     if problems:
@@ -104,13 +104,16 @@ def restore_in_place(order: InPlaceOrder, means: Means) -> InPlaceReport:
     )
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
 def _beside_targets(built: Built, stack: ExitStack, means: Means) -> dict[Part, Path]:
     """Return where each part lies; one for another file system is copied there and compared."""
     places: dict[Part, Path] = {}
     for part in built.fitted.landing.placed:
         staged = built.path_of(part)
-        target = Path(os.path.realpath(part.target))
-        near = ground(target.parent)
+        near = ground(_real(part.target).parent)
         with explained(near):
             elsewhere = os.lstat(staged).st_dev != os.stat(near).st_dev
         if elsewhere:

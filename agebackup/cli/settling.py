@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.settings import Settings
-from agebackup.errors import AgebackupError, BusyError, FailedError, RefusedError, UsageError
+from agebackup.errors import (
+    AgebackupError,
+    BusyError,
+    FailedError,
+    RefusedError,
+    UsageError,
+    shortened,
+)
 from agebackup.system.syncing import explained
 
 if TYPE_CHECKING:
@@ -55,8 +62,10 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
         text = error.message
         if not isinstance(error, RefusedError):
             text = f"A restore of {app} that was cut off is not settled: {text}"
-        found.append({"app": app, "way": "refused", "exit": error.code, "message": text})
-        to.output.warn(f"{text} {error.hint}")
+        more = list(error.details)
+        told = {"exit": error.code, "message": text, "hint": error.hint, "details": more}
+        found.append({"app": app, "way": "refused", **told})
+        to.output.warn("\n  - ".join([f"{text} {error.hint}", *shortened(more)]))
     return found
 
 
@@ -77,7 +86,7 @@ def unsettled(settings: Settings) -> "Iterator[Finding]":
                 "restore-unsettled",
                 one["app"],
                 one["message"],
-                "Do what the warning says; until then nothing of the app is backed up.",
+                one["hint"],
             )
 
 

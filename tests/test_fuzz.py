@@ -59,11 +59,11 @@ from fuzzing import watch
 from fuzzing.targets import Target
 from agebackup.errors import UsageError
 
-watch.SECONDS, watch.WARM, watch.GROWTH = 0.1, 2, 50 << 20
+watch.SECONDS, watch.WARM, watch.GROWTH = 1.0, 2, 50 << 20
 held = []
 
 def busy():
-    end = time.process_time() + 0.15
+    end = time.process_time() + 1.1
     while time.process_time() < end: pass
 
 def told(): raise UsageError("It is refused.")

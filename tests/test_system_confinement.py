@@ -107,6 +107,25 @@ def test_a_confined_worker_has_bounded_memory(tmp_path: Path) -> None:
         told(lambda here: len(bytearray(128 * MIB)), tmp_path)
 
 
+def test_a_confined_worker_can_say_what_is_wrong(tmp_path: Path) -> None:
+    """What it quotes of a hostile file is escaped, although Python's files are out of its reach."""
+    script = """
+import os, sys
+from agebackup.errors import printable
+from agebackup.system.confinement import confined
+from agebackup.system.process import Worker
+from agebackup.system.progress import Progress
+assert "encodings.unicode_escape" not in sys.modules
+work = lambda: {"text": printable(chr(27) + "[2J" + chr(0xdcff))}
+with open(os.devnull) as file:
+    confining = lambda: confined(work, memory=1 << 26, readable=file.fileno())
+    with Worker.start(confining, keep=[file.fileno()]) as worker:
+        print(worker.result(Progress())["text"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "\\x1b[2J\\udcff\n", done.stderr
+
+
 HOLDER = """
 import ctypes, os, resource, sys
 from agebackup.system.secrecy import forbid_core_dumps

@@ -6,6 +6,7 @@ sees to that with Landlock: a ruleset that handles everything and allows the rea
 (landlock(7)). Where the kernel has none, the limits of setrlimit(2) remain.
 """
 
+import codecs
 import errno
 import os
 import resource
@@ -53,6 +54,7 @@ def confine(*, memory: int, readable: int) -> None:
     with suppress(OSError, ValueError):  # macOS has no /proc, and does not heed RLIMIT_AS either
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _limit(resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + memory)
+    codecs.lookup("unicode_escape")  # `printable` needs it, and Python loads it from a file
     if libc.LINUX:
         with suppress(OSError):  # an old kernel, or a container that forbids to ask
             _restrict(readable)

@@ -243,10 +243,10 @@ def _asked(path: Path) -> dict[str, object]:
             "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' "
             "ESCAPE '!' ORDER BY CAST(type AS BLOB), CAST(name AS BLOB)"
         ).fetchall()
-        tables = [
-            row[1] for row in connection.execute("PRAGMA main.table_list") if row[2] != "view"
-        ]
-        names = sorted(name for name in tables if not str(name).startswith("sqlite_"))
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0"
+        ).fetchall()  # the manifest promises nothing of virtual tables but of those beneath them
+        names = sorted(name for (name,) in tables if not str(name).startswith("sqlite_"))
         counted = {
             name: one('SELECT count(*) FROM "{}" NOT INDEXED'.format(name.replace('"', '""')))
             for name in names

@@ -12,6 +12,7 @@ from agebackup.model.names import require_app
 
 if TYPE_CHECKING:
     from agebackup.model.swap import SwapRecord
+    from agebackup.operations.journal import Journal
     from agebackup.operations.undo import Undone
 
 
@@ -20,6 +21,7 @@ def undone(app: str | None, to: Console) -> int:
 
     Asks on a terminal, and needs --yes elsewhere.
     """
+    from agebackup.cli.supervising import journal
     from agebackup.operations.settling import settle
     from agebackup.operations.undo import undo, undoable
     from agebackup.operations.unused import require_unused
@@ -28,6 +30,7 @@ def undone(app: str | None, to: Console) -> int:
     app = require_app(app) if app is not None else _only_app()
     known = directories.swap_records(app)
     asked = undoable(known)
+    log = journal(to)  # what is loaded now cannot fail once everything is done
     require_yes(_question(asked), to, otherwise="Nothing was changed.")
     lock = exclusive(
         directories.lock_file(app),
@@ -44,6 +47,7 @@ def undone(app: str | None, to: Console) -> int:
                 hint="Look what there is to undo now: run this command again.",
             )
         done = undo(asked, now(), known, require_unused)
+    _note(done, log, to)
     _tell(asked, done, to)
     return 0
 
@@ -89,7 +93,6 @@ def _tell(restore: "SwapRecord", done: "Undone", to: Console) -> None:
     if done.aside:
         aside = ", ".join(printable(str(path)) for path in done.aside)
         say(f"The state before this is in {aside}.")
-    _note(done, to)
     to.output.result_of_work(
         "\n".join(map(printable, back)),
         app=restore.app,
@@ -104,13 +107,11 @@ def _tell(restore: "SwapRecord", done: "Undone", to: Console) -> None:
     )
 
 
-def _note(done: "Undone", to: Console) -> None:
+def _note(done: "Undone", log: "Journal", to: Console) -> None:
     """Write down in the log that a restore was undone."""
-    from agebackup.cli.supervising import journal
-
     record = done.record
     aside = [str(path) for path in done.aside]
-    problem = journal(to).event(
+    problem = log.event(
         "restore-undone", record.app, id=record.undoes, archive=record.archive, aside=aside
     )
     if problem:

@@ -487,6 +487,8 @@ def test_the_order_on_the_disk(before: Path, tmp_path: Path) -> None:
         rf"fsync\(\d+{live}",
         r'renameat2\(.*agebackup-swap-.*, .*/blobs", RENAME_EXCHANGE',
         rf"fsync\(\d+{live}",
+        r'renameat2\(.*/obsolete", .*/obsolete\.pre_restore_\w+"',
+        rf"fsync\(\d+{live}",
         rf"renameat2\(.*{journal}, RENAME_EXCHANGE",
         r"fsync\(.*restores/live>",
     ]

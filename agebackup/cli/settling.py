@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agebackup.model.findings import Finding
-    from agebackup.operations.settling import Settled
 
 
 def settle_found(settings: Settings) -> None:
@@ -35,6 +34,7 @@ def settle_found(settings: Settings) -> None:
 
 
 def _settled(app: str, to: Console) -> list[dict[str, Any]]:
+    from agebackup.cli.supervising import journal
     from agebackup.operations.settling import settle
     from agebackup.system.lock import exclusive
 
@@ -50,10 +50,11 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
             progress=to.progress,
         )
         with lock:
+            log = journal(to)
             for one in settle(known):
                 found.append({"app": app, "id": one.id, "way": one.way, "message": one.words})
                 to.output.warn(one.words)
-                _note(one, to)
+                log.event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
     except BusyError:
         text = f"A restore or an undo of {app} is under way."
         found.append({"app": app, "way": "under-way", "message": text})
@@ -67,12 +68,6 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
         found.append({"app": app, "way": "refused", **told})
         to.output.warn("\n  - ".join([f"{text} {error.hint}", *shortened(more)]))
     return found
-
-
-def _note(one: "Settled", to: Console) -> None:
-    from agebackup.cli.supervising import journal
-
-    journal(to).event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
 
 
 def unsettled(settings: Settings) -> "Iterator[Finding]":

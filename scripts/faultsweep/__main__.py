@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from faultsweep.inplace import InPlace
 from faultsweep.live import LIVE
 from faultsweep.points import FAULTS
-from faultsweep.scenarios import SCENARIOS
+from faultsweep.scenarios import SCENARIOS, Scenario
 from faultsweep.sweep import (
     Baseline,
     BaselineError,
@@ -30,6 +31,8 @@ from faultsweep.sweep import (
     take_baseline,
     usable_cores,
 )
+
+SWEPT: tuple[type[Scenario], ...] = (*SCENARIOS, *LIVE, InPlace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/sweep", description=__doc__)
-    names = [scenario.name for scenario in (*SCENARIOS, *LIVE)]
+    names = [scenario.name for scenario in SWEPT]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one")
     parser.add_argument("--fault", action="append", choices=list(FAULTS), help="only this one")
     parser.add_argument("--sample", type=int, metavar="N", help="N trials in all, always the same")
@@ -64,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _sweep(options: argparse.Namespace, directory: Path) -> int:
     begun = time.monotonic()
     template = make_template(directory)
-    wanted = [s for s in (*SCENARIOS, *LIVE) if not options.scenario or s.name in options.scenario]
+    wanted = [s for s in SWEPT if not options.scenario or s.name in options.scenario]
     faults = options.fault or list(FAULTS)
     baselines = [take_baseline(scenario(template), directory, faults) for scenario in wanted]
     for baseline in baselines:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agebackup.model.profile import Profile
     from agebackup.operations.inplace_order import InPlaceOrder
     from agebackup.operations.stage import Wanted
+    from agebackup.operations.swap_records import SwapRecords
 
 
 def inplace_options(command: Any) -> Any:
@@ -160,11 +162,16 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
         with looked_at(path, "restore", to) as looking:
             safety = None if options["no_safety"] else _safety(order, to)
             means = Means(claims, records, looking.told(how), safety)
-            report = restore_in_place(order, means)
+            report = restore_in_place(replace(order, time=_own_moment(order, records)), means)
             looking.made_as = report.manifest.archive
     note(report, to)
     tell(report, to)
     return EXITS[report.outcome]
+
+
+def _own_moment(order: "InPlaceOrder", records: "SwapRecords") -> datetime:
+    """Return the moment after which the kept states are named: no other restore has this second."""
+    return max([order.time, *(record.time + timedelta(seconds=1) for record in records.all())])
 
 
 def _question(order: "InPlaceOrder") -> str:

@@ -77,8 +77,8 @@ def restore_in_place(order: InPlaceOrder, means: Means) -> InPlaceReport:
     outcome, problems = "ok", done.problems
     if problems:
         outcome, problems = _after_failure(order, done, means)
-    else:
-        finish(done.record, means.records)
+    if outcome != "rolled-back":
+        told += _finished(done.record, means)
     manifest = built.manifest
     warnings = name_warnings(order.wanted.archive, manifest) + incompleteness(manifest)
     if refused:
@@ -192,10 +192,23 @@ def _checked(order: InPlaceOrder, record: SwapRecord, means: Means) -> list[str]
                 run(command, order.base, means.reading.progress)
             except FailedError as error:
                 problems += [f"check failed: {error.message}", *error.details]
-    except StoppedError:
-        finish(record, means.records)
+            except OSError as error:
+                problems.append(f"check failed: {error.strerror or error}")
+    except StoppedError as error:
+        _finished(record, means)
+        error.message = "The checks were cut off by a stop. The restored state is in place."
+        error.hint = f"To bring the state before back: agebackup restore --undo {record.app}"
         raise
     return problems
+
+
+def _finished(record: SwapRecord, means: Means) -> tuple[str, ...]:
+    """Close the journal; the state counts already, so that a failure is only to be told."""
+    try:
+        finish(record, means.records)
+    except AgebackupError as error:
+        return (f"The next command will note that this restore is complete: {error.message}",)
+    return ()
 
 
 def _after_failure(
@@ -210,13 +223,11 @@ def _after_failure(
                 require_not_running(order.profile, progress)
                 undone = undo(done.record, order.time, means.records, require_unused)
         except AgebackupError as error:
-            finish(done.record, means.records)
             return "check-failed", (*problems, f"The way back failed: {error.message}")
         more = [still.problem] if still.problem else []
         aside = ", ".join(printable(str(path)) for path in undone.aside)
         more += [f"The state that failed is in {aside}."] if aside else []
         return "rolled-back", (*problems, *more)
-    finish(done.record, means.records)
     return "check-failed", problems
 
 

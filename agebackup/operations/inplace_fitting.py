@@ -9,7 +9,6 @@ import msgspec
 from agebackup.errors import RefusedError, UsageError, printable, shortened
 from agebackup.model.gates import APP_VERSION, Present, objections
 from agebackup.model.landing import Landing, Part, landing
-from agebackup.model.layout import DATA
 from agebackup.model.manifest import Manifest
 from agebackup.model.profile import allowed
 from agebackup.operations.inplace_order import InPlaceOrder
@@ -66,11 +65,10 @@ def _asked_for(order: InPlaceOrder, manifest: Manifest) -> Manifest:
     """Return `manifest` with only those databases and trees that --only names as a whole."""
     if order.wanted.selection == EVERYTHING:
         return manifest
-    wants = order.wanted.selection.wants
     return msgspec.structs.replace(
         manifest,
-        databases=[one for one in manifest.databases if wants(one.path.removeprefix(DATA))],
-        trees=[one for one in manifest.trees if wants(one.path.removeprefix(DATA))],
+        databases=[one for one in manifest.databases if order.asks_for(one.path, tree=False)],
+        trees=[one for one in manifest.trees if order.asks_for(one.path, tree=True)],
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from agebackup.errors import AgebackupError, FailedError, UsageError, printable
 from agebackup.model.command import Command
 from agebackup.model.gates import Present, Value
-from agebackup.model.layout import DATA
 from agebackup.model.profile import Profile
 from agebackup.model.source import DatabaseSource, Source, TreeSource
 from agebackup.model.swap import Kind, Part, Swap
@@ -32,7 +31,7 @@ def wanted_targets(order: InPlaceOrder) -> tuple[Declared, ...]:
     return tuple(
         one
         for one in declared
-        if wanted.selection.wants(one.place.removeprefix(DATA))
+        if order.asks_for(one.place, tree=isinstance(one, TreeSource))
         and (isinstance(one, DatabaseSource) or one.role not in wanted.unwanted)
     )
 

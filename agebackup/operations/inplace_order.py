@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agebackup.model.landing import Landing
+from agebackup.model.layout import DATA
 from agebackup.model.profile import Profile
 from agebackup.model.source import Source
 from agebackup.operations.reading import Reading
@@ -36,6 +37,10 @@ class InPlaceOrder:
     def base(self) -> Path:
         """Where the app's commands run."""
         return self.profile.base
+
+    def asks_for(self, path: str, *, tree: bool) -> bool:
+        """Return whether the part at `path`, beginning with `data/`, is asked for as a whole."""
+        return self.wanted.selection.wants(path.removeprefix(DATA) + ("/" if tree else ""))
 
     def is_state(self, database: str) -> bool:
         """Return whether the database of that name is to be rebuilt, not restored."""

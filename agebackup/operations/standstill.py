@@ -74,8 +74,8 @@ class Standstill:
         try:
             if resume is not None:
                 run(resume, self.profile.base, Progress())  # a stop is no reason to leave it still
-        except AgebackupError as error:
-            self.problem = f"resume failed: {error.message}"
+        except (AgebackupError, OSError) as error:
+            self.problem = f"resume failed: {getattr(error, 'message', None) or error}"
         self.seconds = self._watch.seconds
 
 

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from faultsweep.inplace import InPlace
 from faultsweep.live import LIVE
 from faultsweep.points import FAULTS
 from faultsweep.rekeys import REKEYS
-from faultsweep.scenarios import SCENARIOS
+from faultsweep.scenarios import SCENARIOS, Scenario
 from faultsweep.sweep import (
     Baseline,
     BaselineError,
@@ -32,7 +33,7 @@ from faultsweep.sweep import (
     usable_cores,
 )
 
-ALL = (*SCENARIOS, *REKEYS, *LIVE)
+SWEPT: tuple[type[Scenario], ...] = (*SCENARIOS, *REKEYS, *LIVE, InPlace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/sweep", description=__doc__)
-    names = [scenario.name for scenario in ALL]
+    names = [scenario.name for scenario in SWEPT]
     parser.add_argument("--scenario", action="append", choices=names, help="only this one")
     parser.add_argument("--fault", action="append", choices=list(FAULTS), help="only this one")
     parser.add_argument("--sample", type=int, metavar="N", help="N trials in all, always the same")
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _sweep(options: argparse.Namespace, directory: Path) -> int:
     begun = time.monotonic()
     template = make_template(directory)
-    wanted = [s for s in ALL if not options.scenario or s.name in options.scenario]
+    wanted = [s for s in SWEPT if not options.scenario or s.name in options.scenario]
     faults = options.fault or list(FAULTS)
     baselines = [take_baseline(scenario(template), directory, faults) for scenario in wanted]
     for baseline in baselines:

@@ -270,3 +270,18 @@ def test_many_databases(world: World, keys: Keys, out: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_database_with_an_index_over_json(world: World, keys: Keys, out: Path) -> None:
+    """What SQLite keeps of JSON is backed up, verified and restored like anything else."""
+    with closing(sqlite3.connect(world.directory / "a.db")) as connection:
+        connection.execute("CREATE TABLE notes (body TEXT)")
+        connection.execute("CREATE INDEX by_title ON notes (json_extract(body, '$.title'))")
+        connection.execute("INSERT INTO notes VALUES ('{\"title\": 1}')")
+        connection.commit()
+    made = world.run("create", "--db", "a.db", "--to", out, "-r", keys.recipient)
+    assert made.code == 0, made.err
+    archive = made.out.strip()
+    assert world.run("verify", archive, "-i", keys.identity).code == 0
+    done = world.run("restore", archive, "-i", keys.identity, "--target", "back")
+    assert done.code == 0, done.err

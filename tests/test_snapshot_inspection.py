@@ -332,6 +332,30 @@ def test_queries_see_what_the_application_would(tmp_path: Path) -> None:
         assert ask("SELECT 1 WHERE 0") == []
 
 
+JSON_SCHEMA = """
+CREATE TABLE notes (body TEXT, kind GENERATED ALWAYS AS (json_extract(body, '$.kind')));
+CREATE INDEX notes_by_title ON notes (json_extract(body, '$.title'));
+INSERT INTO notes VALUES ('{"title": "one", "kind": "page"}'), ('{"title": "two"}');
+"""
+
+
+def test_an_index_over_json_is_no_damage(tmp_path: Path) -> None:
+    """A schema that uses SQLite's JSON functions is sound, whatever this SQLite thinks of them."""
+    facts = facts_of(scripted(tmp_path / "a.db", JSON_SCHEMA))
+    assert (facts.problems, facts.unchecked, facts.rows) == ((), "", {"notes": 2})
+
+
+@pytest.mark.parametrize("call", ["load_extension('/tmp/evil')", "fts3_tokenizer('simple')"])
+def test_a_schema_with_json_may_not_do_more_than_others(tmp_path: Path, call: str) -> None:
+    """Beside an index over JSON a function with effects is refused as in any other schema."""
+    script = f"{JSON_SCHEMA} CREATE VIEW trap AS SELECT {call} AS c;"
+    with (
+        untrusted(scripted(tmp_path / "a.db", script)) as connection,
+        pytest.raises(QueryError, match=r"unsafe use|not authorized|prohibited"),
+    ):
+        answer(connection, "SELECT * FROM trap", stop=Stop())
+
+
 HOSTILE_SCHEMA = """
     CREATE VIEW bomb AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
         SELECT count(*) AS c FROM n;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agebackup.errors import FailedError, printable
 from agebackup.model.layout import SQLITE_COMPANIONS
+from agebackup.snapshot.distrust import distrust
 from agebackup.snapshot.soundness import UNREADABLE, said
 
 
@@ -21,7 +22,7 @@ def bring_to_rest(path: Path) -> None:
         return
     try:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
-            connection.execute("PRAGMA trusted_schema=OFF")
+            distrust(connection)
             connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     except UNREADABLE as error:

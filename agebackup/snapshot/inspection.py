@@ -14,6 +14,7 @@ from agebackup.errors import AgebackupError, FailedError
 from agebackup.model.limits import MIB
 from agebackup.model.names import printable
 from agebackup.snapshot.background import Result, Task
+from agebackup.snapshot.distrust import distrust
 from agebackup.snapshot.schema import UNNAMEABLE, ordinary_tables, quoted, schema_sha256
 from agebackup.snapshot.soundness import UNREADABLE, is_disk_failure, problems_of, said
 from agebackup.system.clock import Deadline
@@ -112,7 +113,7 @@ def _guarded(path: Path, settings: tuple[str, ...]) -> sqlite3.Connection:
     assert isinstance(connection, _Guarded)
     connection.path = path
     connection.text_factory = tolerant
-    fixed = ("trusted_schema=OFF", "query_only=ON", "mmap_size=0", "temp_store=MEMORY")
+    fixed = ("query_only=ON", "mmap_size=0", "temp_store=MEMORY")
     for setting in (*fixed, *settings):
         connection.execute(f"PRAGMA {setting}")
     longest = min(max(_SMALLEST_LENGTH_LIMIT, path.stat().st_size), _LARGEST_LENGTH_LIMIT)
@@ -123,6 +124,7 @@ def _guarded(path: Path, settings: tuple[str, ...]) -> sqlite3.Connection:
         (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
     ):
         connection.setlimit(limit, value)
+    distrust(connection)
     connection.set_authorizer(_permit)
     return connection
 

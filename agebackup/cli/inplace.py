@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from agebackup.operations.swap_records import SwapRecords
 
 
+_STAGING = ".~agebackup-inplace-*"
+"""What is staged beside a database that lies in a tree is not a part of that tree."""
+
+
 def inplace_options(command: Any) -> Any:
     """Add the options of a restore into the application's own places."""
     for option in reversed(
@@ -205,6 +209,7 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
             note=f"Before the restore of {printable(order.wanted.archive.name)}",
             include_config="config" in roles,
             include_tokens="tokens" in roles,
+            excluded=(_STAGING,),
         )
         job = Job(profile.name, flags, to, profile)
         ledger, losses = run_ledger(profile.name)

@@ -47,8 +47,8 @@ def undone(app: str | None, to: Console) -> int:
                 hint="Look what there is to undo now: run this command again.",
             )
         done = undo(asked, now(), known, require_unused)
-    _note(done, log, to)
     _tell(asked, done, to)
+    _note(done, log, to)
     return 0
 
 

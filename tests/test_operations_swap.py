@@ -426,6 +426,23 @@ def test_the_only_state_is_never_removed(before: Path, tmp_path: Path) -> None:
     assert state(here / "live") == now
 
 
+def test_a_kept_state_on_a_drive_that_is_away_is_not_forgotten(
+    before: Path, tmp_path: Path
+) -> None:
+    """What cannot be reached now is removed when it can be."""
+    here = tmp_path / "here"
+    again(before, here)
+    swapped(here)
+    late = live_parts.TIME + timedelta(days=400)
+    (here / "live").rename(here / "away")
+    (here / "live").mkdir()
+    (finding,) = remove_expired(keeping(here), late, dry_run=False).findings
+    assert finding.code == "kept-unread" and "Mount" in finding.remedy
+    (here / "live").rmdir()
+    (here / "away").rename(here / "live")
+    assert len(remove_expired(keeping(here), late, dry_run=False).done) == 6
+
+
 def test_nothing_goes_while_a_swap_is_not_settled(before: Path, tmp_path: Path) -> None:
     """As long as a journal is open, nothing that was ever put aside is removed."""
     here = tmp_path / "here"
@@ -469,6 +486,8 @@ def test_the_order_on_the_disk(before: Path, tmp_path: Path) -> None:
         r'renameat2\(.*agebackup-swap-.*, .*/ledger\.db\.pre_restore_\w+"',
         rf"fsync\(\d+{live}",
         r'renameat2\(.*agebackup-swap-.*, .*/blobs", RENAME_EXCHANGE',
+        rf"fsync\(\d+{live}",
+        r'renameat2\(.*/obsolete", .*/obsolete\.pre_restore_\w+"',
         rf"fsync\(\d+{live}",
         rf"renameat2\(.*{journal}, RENAME_EXCHANGE",
         r"fsync\(.*restores/live>",

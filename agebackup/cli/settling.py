@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 from agebackup.cli import directories
 from agebackup.cli.console import Console, console
 from agebackup.cli.settings import Settings
-from agebackup.errors import AgebackupError, BusyError, FailedError, RefusedError, UsageError
+from agebackup.errors import (
+    AgebackupError,
+    BusyError,
+    FailedError,
+    RefusedError,
+    UsageError,
+    shortened,
+)
 from agebackup.system.syncing import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agebackup.model.findings import Finding
-    from agebackup.operations.settling import Settled
 
 
 def settle_found(settings: Settings) -> None:
@@ -28,6 +34,7 @@ def settle_found(settings: Settings) -> None:
 
 
 def _settled(app: str, to: Console) -> list[dict[str, Any]]:
+    from agebackup.cli.supervising import journal
     from agebackup.operations.settling import settle
     from agebackup.system.lock import exclusive
 
@@ -43,10 +50,11 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
             progress=to.progress,
         )
         with lock:
+            log = journal(to)
             for one in settle(known):
                 found.append({"app": app, "id": one.id, "way": one.way, "message": one.words})
                 to.output.warn(one.words)
-                _note(one, to)
+                log.event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
     except BusyError:
         text = f"A restore or an undo of {app} is under way."
         found.append({"app": app, "way": "under-way", "message": text})
@@ -55,15 +63,11 @@ def _settled(app: str, to: Console) -> list[dict[str, Any]]:
         text = error.message
         if not isinstance(error, RefusedError):
             text = f"A restore of {app} that was cut off is not settled: {text}"
-        found.append({"app": app, "way": "refused", "exit": error.code, "message": text})
-        to.output.warn(f"{text} {error.hint}")
+        more = list(error.details)
+        told = {"exit": error.code, "message": text, "hint": error.hint, "details": more}
+        found.append({"app": app, "way": "refused", **told})
+        to.output.warn("\n  - ".join([f"{text} {error.hint}", *shortened(more)]))
     return found
-
-
-def _note(one: "Settled", to: Console) -> None:
-    from agebackup.cli.supervising import journal
-
-    journal(to).event(f"restore-{one.way}", one.app, id=one.id, message=one.words)
 
 
 def unsettled(settings: Settings) -> "Iterator[Finding]":
@@ -77,7 +81,7 @@ def unsettled(settings: Settings) -> "Iterator[Finding]":
                 "restore-unsettled",
                 one["app"],
                 one["message"],
-                "Do what the warning says; until then nothing of the app is backed up.",
+                one["hint"],
             )
 
 

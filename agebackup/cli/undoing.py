@@ -13,6 +13,7 @@ from agebackup.model.names import require_app
 
 if TYPE_CHECKING:
     from agebackup.model.swap import SwapRecord
+    from agebackup.operations.journal import Journal
     from agebackup.operations.undo import Undone
 
 
@@ -21,6 +22,7 @@ def undone(app: str | None, to: Console) -> int:
 
     Asks on a terminal, and needs --yes elsewhere.
     """
+    from agebackup.cli.supervising import journal
     from agebackup.operations.settling import settle
     from agebackup.operations.undo import undo, undoable
     from agebackup.operations.unused import require_unused
@@ -29,6 +31,7 @@ def undone(app: str | None, to: Console) -> int:
     app = require_app(app) if app is not None else _only_app()
     known = directories.swap_records(app)
     asked = undoable(known)
+    log = journal(to)  # what is loaded now cannot fail once everything is done
     require_yes(_question(asked), to, otherwise="Nothing was changed.")
     lock = exclusive(
         directories.lock_file(app),
@@ -47,6 +50,7 @@ def undone(app: str | None, to: Console) -> int:
         with at_rest(app, to):
             done = undo(asked, now(), known, require_unused)
     _tell(asked, done, to)
+    _note(done, log, to)
     return 0
 
 
@@ -91,7 +95,6 @@ def _tell(restore: "SwapRecord", done: "Undone", to: Console) -> None:
     if done.aside:
         aside = ", ".join(printable(str(path)) for path in done.aside)
         say(f"The state before this is in {aside}.")
-    _note(done, to)
     to.output.result_of_work(
         "\n".join(map(printable, back)),
         app=restore.app,
@@ -106,13 +109,11 @@ def _tell(restore: "SwapRecord", done: "Undone", to: Console) -> None:
     )
 
 
-def _note(done: "Undone", to: Console) -> None:
+def _note(done: "Undone", log: "Journal", to: Console) -> None:
     """Write down in the log that a restore was undone."""
-    from agebackup.cli.supervising import journal
-
     record = done.record
     aside = [str(path) for path in done.aside]
-    problem = journal(to).event(
+    problem = log.event(
         "restore-undone", record.app, id=record.undoes, archive=record.archive, aside=aside
     )
     if problem:

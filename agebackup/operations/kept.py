@@ -16,7 +16,7 @@ from agebackup.errors import AgebackupError, printable
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding
 from agebackup.model.swap import Move, SwapRecord, companion
-from agebackup.operations.moving import look, unmake
+from agebackup.operations.moving import look, sight, unmake
 from agebackup.operations.swap_records import SwapRecords
 from agebackup.system.leftovers import removed
 from agebackup.system.lock import exclusive
@@ -74,6 +74,10 @@ def _removed(due: list[SwapRecord], keeping: Keeping, *, dry_run: bool) -> Expir
     done: list[str] = []
     findings: list[Finding] = []
     for record in due:
+        away = [move for move in record.moves if _is_away(move)]
+        if away:
+            findings.append(_unreached(away[0], keeping.records.file(record.key)))
+            continue
         only = [move for move in record.moves if _is_only(move)]
         if only and record.stage != "removing":
             findings += [_only_state(move) for move in only]
@@ -82,6 +86,12 @@ def _removed(due: list[SwapRecord], keeping: Keeping, *, dry_run: bool) -> Expir
         if not dry_run:
             _remove(record, keeping.records)
     return Expired(tuple(done), tuple(findings))
+
+
+def _is_away(move: Move) -> bool:
+    """Return whether the directory is not there, or another one: a drive that is not mounted."""
+    ground = sight(move)[move.ground]
+    return ground is None or ground.inode != move.ground_inode
 
 
 def _is_only(move: Move) -> bool:
@@ -118,6 +128,16 @@ def _sentences(record: SwapRecord, keeping: Keeping) -> Iterator[str]:
                 f"{printable(str(path))} was the state before {what} of {record.app}, kept for "
                 f"more than {span_text(keeping.keep)}."
             )
+
+
+def _unreached(move: Move, file: Path) -> Finding:
+    return Finding(
+        "warning",
+        "kept-unread",
+        move.outgoing,
+        f"It was kept long enough, but {printable(move.ground)} is not the directory it was.",
+        f"Mount its drive. If it is gone for good, remove {printable(str(file))}.",
+    )
 
 
 def _only_state(move: Move) -> Finding:

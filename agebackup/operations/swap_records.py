@@ -47,7 +47,7 @@ class SwapRecords:
 
     def read(self, key: str) -> SwapRecord:
         """Return the record with that key; raises as `all`."""
-        file = self._file(key)
+        file = self.file(key)
         with explained(self.directory):
             text = content(file, _LONGEST)
         try:
@@ -70,18 +70,19 @@ class SwapRecords:
         self._make()
         text = json.dumps(msgspec.to_builtins(record), indent=1).encode() + b"\n"
         again = record.stage != "swapping"
-        write_durably(self._file(record.key), text, self.claims, replace=again)
+        write_durably(self.file(record.key), text, self.claims, replace=again)
 
     def remove(self, key: str) -> None:
         """Remove the record with that key, durably; it may be gone. Raises `FailedError`."""
         with explained(self.directory):
             try:
-                os.unlink(self._file(key))
+                os.unlink(self.file(key))
             except FileNotFoundError:
                 return
             sync_path(self.directory)
 
-    def _file(self, key: str) -> Path:
+    def file(self, key: str) -> Path:
+        """Return where the record with that key lies."""
         return self.directory / f"{key}.json"
 
     def _make(self) -> None:

@@ -117,7 +117,7 @@ def _committed(record: SwapRecord, records: SwapRecords) -> SwapRecord:
     """Say in the journal that everything is in place; return the record that says so."""
     seen = sight(*record.moves)
     for move in record.moves:
-        if standing(move, seen).state == "between":
+        if standing(move, seen).state != "new" and not (move.new.nothing and move.old.nothing):
             raise FailedError(
                 f"{printable(move.target)} is not what was put there.",
                 hint="Find out what works there besides, and stop it.",

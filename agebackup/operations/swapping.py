@@ -125,7 +125,7 @@ def _committed(record: SwapRecord, records: SwapRecords) -> SwapRecord:
     swapped = msgspec.structs.replace(record, stage="swapped")
     try:
         records.put(swapped)
-    except AgebackupError:
+    except (AgebackupError, OSError):
         # Whether it counts is what the journal says now, for that is what the next run reads.
         if records.read(record.key).stage != "swapped":
             raise

@@ -17,7 +17,7 @@ from agebackup.cli.inplace_telling import EXITS, note, tell, tell_plan
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import reading
 from agebackup.cli.scope import known_config, now
-from agebackup.errors import UsageError, printable
+from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.model.landing import Landing
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from agebackup.operations.inplace_order import InPlaceOrder
     from agebackup.operations.stage import Wanted
     from agebackup.operations.swap_records import SwapRecords
+
+
+_STAGING = ".~agebackup-inplace-*"
+"""What is staged beside a database that lies in a tree is not a part of that tree."""
 
 
 def inplace_options(command: Any) -> Any:
@@ -141,6 +145,7 @@ def _planned(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int
 
 
 def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int:
+    from agebackup.cli.supervising import journal
     from agebackup.operations.inplace import restore_in_place
     from agebackup.operations.inplace_order import Means
     from agebackup.operations.settling import settle
@@ -149,6 +154,7 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
     app, path = order.profile.name, order.wanted.archive
     require_yes(_question(order), to, otherwise="Nothing was changed.")
     how = reading(to, options)
+    log = journal(to)  # what is loaded now cannot fail once everything is in place
     claims, records = directories.claims(), directories.swap_records(app)
     lock = exclusive(
         directories.lock_file(app),
@@ -164,9 +170,14 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
             means = Means(claims, records, looking.told(how), safety)
             report = restore_in_place(replace(order, time=_own_moment(order, records)), means)
             looking.made_as = report.manifest.archive
-    note(report, to)
     tell(report, to)
+    note(report, log, to)
     return EXITS[report.outcome]
+
+
+def _stages_in_a_tree(order: "InPlaceOrder", landing: "Landing") -> bool:
+    trees = {tree.path for tree in order.source.trees}
+    return any(trees & {*part.target.parents} for part in landing.placed)
 
 
 def _own_moment(order: "InPlaceOrder", records: "SwapRecords") -> datetime:
@@ -205,6 +216,7 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
             note=f"Before the restore of {printable(order.wanted.archive.name)}",
             include_config="config" in roles,
             include_tokens="tokens" in roles,
+            excluded=(_STAGING,) if _stages_in_a_tree(order, landing) else (),
         )
         job = Job(profile.name, flags, to, profile)
         ledger, losses = run_ledger(profile.name)
@@ -224,7 +236,11 @@ def at_rest(app: str, to: Console) -> Iterator[None]:
     """Keep `app` still as the configuration says, where one declares it, during the body."""
     from agebackup.operations.standstill import Standstill, require_not_running
 
-    config = known_config(to)
+    try:
+        config = known_config(to)
+    except AgebackupError as error:  # no reason to keep anybody from the way back
+        to.output.warn(f"The application is neither paused nor resumed: {error.message}")
+        config = None
     profile = next((one for one in config.apps if one.name == app), None) if config else None
     if profile is None:
         yield

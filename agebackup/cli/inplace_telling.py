@@ -7,16 +7,15 @@ from agebackup.errors import counted, printable
 
 if TYPE_CHECKING:
     from agebackup.model.inplace import InPlacePlan, InPlaceReport
+    from agebackup.operations.journal import Journal
 
 EXITS = {"ok": 0, "check-failed": 4, "rolled-back": 1}
 
 
-def note(report: "InPlaceReport", to: Console) -> None:
+def note(report: "InPlaceReport", log: "Journal", to: Console) -> None:
     """Write down in the log what was restored."""
-    from agebackup.cli.supervising import journal
-
     fields = {"id": report.id, "archive": report.manifest.archive, "outcome": report.outcome}
-    problem = journal(to).event("restored-in-place", report.app, **fields)
+    problem = log.event("restored-in-place", report.app, **fields)
     if problem:
         to.output.warn_once(problem)
 

@@ -49,8 +49,8 @@ def undone(app: str | None, to: Console) -> int:
             )
         with at_rest(app, to):
             done = undo(asked, now(), known, require_unused)
-    _note(done, log, to)
     _tell(asked, done, to)
+    _note(done, log, to)
     return 0
 
 

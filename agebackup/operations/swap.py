@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from agebackup.errors import FailedError, NotFoundError, RefusedError, printable
+from agebackup.errors import AgebackupError, NotFoundError, RefusedError, printable
 from agebackup.model.swap import (
     COMPANIONS,
     Kind,
@@ -78,7 +78,7 @@ def finish(record: SwapRecord, records: SwapRecords) -> SwapRecord:
         records.put(done)
         if record.undoes:
             records.remove(record.undoes)
-    except FailedError:
+    except (AgebackupError, OSError):
         return record
     return done
 

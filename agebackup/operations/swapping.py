@@ -125,7 +125,7 @@ def _committed(record: SwapRecord, records: SwapRecords) -> SwapRecord:
     swapped = msgspec.structs.replace(record, stage="swapped")
     try:
         records.put(swapped)
-    except AgebackupError:
+    except (AgebackupError, OSError):
         # Whether it counts is what the journal says now, for that is what the next run reads.
         if records.read(record.key).stage != "swapped":
             raise
@@ -136,11 +136,12 @@ def _give_up(record: SwapRecord, records: SwapRecords, error: BaseException) -> 
     """Roll back after `error`; raise `FailedError` where that fails too."""
     try:
         roll_back(record, records)
-    except AgebackupError as second:
-        first = error.message if isinstance(error, AgebackupError) else str(error)
+    except (AgebackupError, OSError) as second:
+        both = (error, second)
+        said = [one.message if isinstance(one, AgebackupError) else f"{one}." for one in both]
         raise FailedError(
-            f"{first} The way back was barred too: {second.message}",
-            hint=f"{second.hint} The next agebackup command goes on from there.",
+            f"{said[0]} The way back was barred too: {said[1]}",
+            hint=f"{getattr(second, 'hint', '')} The next agebackup command goes on.".strip(),
         ) from error
 
 

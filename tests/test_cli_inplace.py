@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import Keys, World
 from live_app import LiveApp, execute, script, toml, value
-from sample_app import SampleApp
+from sample_app import SampleApp, command
+from system_faults import fault
 
 
 @pytest.fixture
@@ -369,3 +370,23 @@ def test_another_file_system(live: LiveApp, tmp_path: Path) -> None:
         assert sorted(p.name.partition(".pre")[0] for p in place.iterdir()) == ["events.db"] * 2
     finally:
         shutil.rmtree(place)
+
+
+@pytest.mark.linux
+def test_where_names_cannot_be_exchanged(live: LiveApp) -> None:
+    """On a file system that exchanges no names it is said beforehand, and everything comes back."""
+    live.create()
+    live.change()
+    words = ("restore", "notes", "--in-place", "-i", live.keys.identity, "--yes", "--no-safety")
+    done = subprocess.run(
+        [*fault("renameat2:error=EINVAL"), *command(), *map(str, words)],
+        cwd=live.world.directory,
+        env=dict(live.world.env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot exchange two names in one step" in done.stderr and live.entries == 50
+    assert live.world.run("restore", "--undo", "notes", "--yes").code == 0
+    assert live.entries == 10

@@ -132,9 +132,11 @@ def test_an_unasked_origin_is_called_unproved(
     (line,) = [line for line in done.err.splitlines() if "unproved" in line]
     assert "--signers" in line
     unsigned = signed_archive(world, app, keys, None)
-    done = restore(world, unsigned, keys, "--overwrite")
+    (world.directory / "restored").rename(world.directory / "first")
+    done = restore(world, unsigned, keys)
     assert [line for line in done.err.splitlines() if "nobody's signature was asked" in line]
-    done = restore(world, unsigned, keys, "--overwrite", "-q")
+    (world.directory / "restored").rename(world.directory / "second")
+    done = restore(world, unsigned, keys, "-q")
     assert done.code == 0 and done.err == ""
 
 

@@ -55,7 +55,7 @@ def test_verify_shows_progress_and_then_its_result(
     shown = on_terminal(world, "verify", pristine, "-i", keys.identity).finish()
     assert shown.code == 0, shown.raw
     assert_drawn(shown, "reading")
-    result, checked = shown.screen
+    result, checked, _origin = shown.screen
     assert result == f"{pristine}: sound" and checked.startswith("  checked: ")
     assert f"{CLEARED}{result}\r\n" in shown.raw
 
@@ -96,7 +96,7 @@ def test_a_failure_stands_on_a_line_of_its_own(world: World, pristine: Path, key
     assert shown.screen[0].startswith(f"agebackup: {damaged}: ")
     shown = on_terminal(world, "verify", damaged, pristine, "-i", keys.identity).finish()
     assert shown.code == 4
-    failure, _hint, result, _checked = shown.screen
+    failure, _hint, result, _checked, _origin = shown.screen
     assert failure.startswith("agebackup: ") and result == f"{pristine}: sound"
 
 
@@ -107,7 +107,7 @@ def test_a_warning_stands_on_a_line_of_its_own(world: World, pristine: Path, key
     shown = on_terminal(world, "verify", renamed, "-i", keys.identity).finish()
     assert shown.code == 0
     assert_drawn(shown, "reading")
-    warning, result, _checked = shown.screen
+    warning, result, _checked, _origin = shown.screen
     assert warning.startswith("agebackup: warning: The file is called ")
     assert result == f"{renamed}: sound"
 

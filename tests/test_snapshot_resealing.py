@@ -11,6 +11,7 @@ import pyrage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nothing_left import nothing_left
 from pyrage import x25519
 
 from agebackup.errors import NoIdentityError, StoppedError, VerificationError
@@ -38,11 +39,8 @@ def sealed(content: bytes) -> bytes:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """After every test: no descriptor more than before, and no child, living or dead."""
-    before = len(os.listdir("/dev/fd"))
-    yield
-    assert len(os.listdir("/dev/fd")) == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with nothing_left():
+        yield
 
 
 @contextmanager

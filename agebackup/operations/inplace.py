@@ -132,10 +132,13 @@ def _exchanged(order: InPlaceOrder, built: Built, places: Places, means: Means) 
     parts = tuple(Exchanged(one.target, path, _kind(one, path)) for one, path in places.items())
     with Standstill(order.profile, progress) as still:
         require_not_running(order.profile, progress)
-        hidden = require_unused(live_databases(order.source))
+        require_unused(live_databases(order.source))
         safety, unsafe = _safety(built, means)
         _carry(built, places, means)
         progress.stop.check()
+        # The safety archive takes its time, and a timer or a socket may start the application.
+        require_not_running(order.profile, progress)
+        hidden = require_unused(live_databases(order.source))
         record = swap(
             Swap(order.profile.name, order.time, built.manifest.archive, parts, safety or ""),
             means.records,

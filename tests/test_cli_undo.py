@@ -262,3 +262,16 @@ def test_a_span_that_is_none_is_refused(world: World, here: Path, keys: Keys) ->
     )
     done = world.run("clean")
     assert done.code == 2 and "keep_pre_restore" in done.err
+
+
+def test_a_swap_is_not_taken_back_under_an_application(world: World, here: Path) -> None:
+    """While a process has an exchanged database open nothing is settled: what it writes would be
+    lost. Once it has ended, the next command settles."""
+    half_swapped(here)
+    now = state(here / "live")
+    with closing(sqlite3.connect(here / "live" / "ledger.db")) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        done = world.run("clean")
+        assert "still at work" in done.err and "ledger.db open" in done.err, done.err
+        assert state(here / "live") == now
+    assert "is rolled back" in world.run("clean").err

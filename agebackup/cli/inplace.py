@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from agebackup.cli.inplace_telling import EXITS, note, tell, tell_plan
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import reading
 from agebackup.cli.scope import known_config, now
-from agebackup.errors import UsageError, printable
+from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
     from agebackup.model.landing import Landing
@@ -220,17 +221,24 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
 
 
 @contextmanager
-def at_rest(app: str, to: Console) -> Iterator[None]:
-    """Keep `app` still as the configuration says, where one declares it, during the body."""
+def at_rest(app: str, to: Console) -> Iterator[tuple[Path, ...]]:
+    """Keep `app` still as the configuration says, where one declares it, during the body.
+
+    Gives the body the real paths of the app's databases, as far as they are declared.
+    """
+    from agebackup.operations.inplace_guards import live_databases
     from agebackup.operations.standstill import Standstill, require_not_running
 
     config = known_config(to)
     profile = next((one for one in config.apps if one.name == app), None) if config else None
     if profile is None:
-        yield
+        yield ()
         return
+    databases: tuple[Path, ...] = ()
+    with suppress(AgebackupError):  # the way back does not depend on a sound configuration
+        databases = live_databases(_declared(profile))
     with Standstill(profile, to.progress) as still:
         require_not_running(profile, to.progress)
-        yield
+        yield databases
     if still.problem:
         to.output.warn(still.problem)

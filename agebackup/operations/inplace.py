@@ -224,7 +224,13 @@ def _after_failure(
         try:
             with Standstill(order.profile, progress) as still:
                 require_not_running(order.profile, progress)
-                undone = undo(done.record, order.time, means.records, require_unused)
+                undone = undo(
+                    done.record,
+                    order.time,
+                    means.records,
+                    # Those inside an exchanged tree are no parts of their own.
+                    lambda found: require_unused((*found, *live_databases(order.source))),
+                )
         except AgebackupError as error:
             return "check-failed", (*problems, f"The way back failed: {error.message}")
         more = [still.problem] if still.problem else []

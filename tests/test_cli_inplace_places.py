@@ -185,3 +185,20 @@ def test_a_mount_point_as_a_place(live: LiveApp) -> None:
         check=False,
     )
     assert done.returncode == 13 and "mount point" in done.stderr, done.stderr
+
+
+def test_an_archive_does_not_choose_the_program_that_migrates_it(live: LiveApp) -> None:
+    """A PATH that leads into the current directory finds no program in what is restored."""
+    ran = live.world.directory / "ran"
+    program = script(live.app.root, "migrate-it", f"touch {ran}")
+    text = (
+        f'root = "{live.app.root}"\nconfig = ["migrate-it"]\n[apps.notes.databases]\n'
+        'ledger = "ledger.db"\nevents = "events.db"\n'
+    )
+    declare(live, text)
+    live.create("--include-config")
+    declare(live, f'{text}[apps.notes.restore]\nmigrate = ["{program.name}"]\n')
+    live.world.env["PATH"] += ":"
+    done = live.restore()
+    assert not ran.exists()
+    assert done.code == 1 and "migrate-it cannot be started" in done.err, done.err

@@ -90,6 +90,7 @@ def restored_in_place(app: str, wanted: "Wanted", options: dict[str, Any], to: C
         profile=profile,
         source=_declared(profile),
         time=now().replace(microsecond=0),
+        environment=to.settings.environment,
         from_log=options["from_log"],
         rollback=options["rollback_on_failure"],
         leave_others=options["leave_others"],

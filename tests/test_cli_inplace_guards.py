@@ -1,5 +1,6 @@
 """What keeps an archive out of a live application: each guard fires, and nothing is changed."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -426,3 +427,37 @@ def test_a_replay_from_the_log(live: LiveApp) -> None:
     live.declare(REPLAY.format(rebuild=toml(none)))
     done = live.restore("--from-log")
     assert done.code == 4 and "left no database ledger" in done.err
+
+
+def test_an_application_that_starts_during_the_safety_archive(live: LiveApp) -> None:
+    """What a timer starts while the present state is archived is found before the exchange."""
+    here = live.world.directory
+    runs, opened = here / "runs", here / "opened"
+    runs.touch()
+    program = (
+        "import pathlib, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "c.execute('SELECT 1 FROM entries').fetchall(); pathlib.Path(sys.argv[2]).touch();"
+        "pathlib.Path(sys.argv[3]).read_text()"
+    )
+    end = here / "end"
+    os.mkfifo(end)
+    starts = script(
+        here,
+        "version",
+        f"echo >> {runs}\n"
+        f"if [ $(wc -l < {runs}) -eq 3 ]; then\n"  # create, restore, and the safety archive
+        f'{sys.executable} -c "{program}" {live.app.ledger} {opened} {end} '
+        "< /dev/null > /dev/null 2>&1 &\n"
+        f"while [ ! -e {opened} ]; do :; done\nfi\necho 1.0",
+    )
+    live.declare(keys=f'version = ["{starts}"]')
+    live.create()
+    live.change()
+    try:
+        done = live.restore()
+    finally:
+        if opened.exists():
+            end.write_text("")
+    assert opened.exists() and done.code == 13, done.err
+    assert f"has {live.app.ledger} open" in done.err
+    assert live.entries == 10 and not live.kept()

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,26 @@ def test_a_database_inside_a_tree(live: LiveApp) -> None:
     assert done.code == 13 and "exchanged as a whole" in done.err
     done = live.restore("--only", "inner")
     assert done.code == 0 and value(inner, "SELECT x FROM t") == 7, done.err
+
+
+def test_an_open_database_inside_a_tree_is_not_taken_back(live: LiveApp) -> None:
+    """While a process has a database open that lies among the attachments, nothing is undone."""
+    inner = live.app.blobs / "inner.db"
+    execute(inner, "CREATE TABLE t(x)", "INSERT INTO t VALUES (7)")
+    declare(
+        live,
+        f'attachments = ["{live.app.blobs}"]\n[apps.notes.databases]\ninner = "{inner}"\n',
+    )
+    live.create()
+    execute(inner, "UPDATE t SET x = 8")
+    assert live.restore().code == 0
+    with closing(sqlite3.connect(inner)) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        done = live.world.run("restore", "--undo", "notes", "--yes")
+        assert done.code == 13 and "inner.db open" in done.err, done.err
+    assert value(inner, "SELECT x FROM t") == 7
+    assert live.world.run("restore", "--undo", "notes", "--yes").code == 0
+    assert value(inner, "SELECT x FROM t") == 8
 
 
 def test_the_whole_root_as_one_tree(live: LiveApp) -> None:
@@ -163,3 +185,20 @@ def test_a_mount_point_as_a_place(live: LiveApp) -> None:
         check=False,
     )
     assert done.returncode == 13 and "mount point" in done.stderr, done.stderr
+
+
+def test_an_archive_does_not_choose_the_program_that_migrates_it(live: LiveApp) -> None:
+    """A PATH that leads into the current directory finds no program in what is restored."""
+    ran = live.world.directory / "ran"
+    program = script(live.app.root, "migrate-it", f"touch {ran}")
+    text = (
+        f'root = "{live.app.root}"\nconfig = ["migrate-it"]\n[apps.notes.databases]\n'
+        'ledger = "ledger.db"\nevents = "events.db"\n'
+    )
+    declare(live, text)
+    live.create("--include-config")
+    declare(live, f'{text}[apps.notes.restore]\nmigrate = ["{program.name}"]\n')
+    live.world.env["PATH"] += ":"
+    done = live.restore()
+    assert not ran.exists()
+    assert done.code == 1 and "migrate-it cannot be started" in done.err, done.err

@@ -346,10 +346,12 @@ def test_it_says_what_it_does_not_reach(backups: Backups) -> None:
     done = backups.rekey("notes", "--all")
     assert done.code == 0 and "Copies elsewhere stay readable with the old key" in done.err
     assert f"The configuration of notes still has {backups.old.recipient}" in done.err
+    assert "None of the private keys that were given opens the new files" in done.err
     backups.world.config.write_text(text % backups.new.recipient)
     (path,) = backups.archives
     back = ("-i", backups.new.identity, "-r", backups.new.recipient, "-r", backups.old.recipient)
-    assert "lacks one of the new ones" in backups.world.run("rekey", path, *back, "--yes").err
+    done = backups.world.run("rekey", path, *back, "--yes")
+    assert "lacks one of the new ones" in done.err and "None of the private" not in done.err
     assert "configuration" not in backups.rekey(path).err
 
 

@@ -338,9 +338,28 @@ def test_a_slip_in_the_configuration_takes_no_guard_away(
     assert done.code == 2 and "absent.toml" in done.err and "--any-origin" in done.err
     assert not (world.directory / "restored").exists()
     assert restore(world, archive, keys, "--signers", signers).code == 0
+    configure(world, 'revoked_signers = "r"\nnonsense = 1\n')
+    done = restore(world, archive, keys, "--overwrite", "--signers", signers)
+    assert done.code == 2 and "revoked signers" in done.err and "--revoked" in done.err
     configure(world, "nonsense = 1\n")
     done = restore(world, archive, keys, "--overwrite")
     assert done.code == 0 and "unproved" in done.err
+
+
+@pytest.mark.parametrize("flag", ["--signers", "--revoked"])
+def test_whom_to_trust_is_not_for_everybody_to_say(
+    world: World, archive: Path, keys: Keys, key: Path, signers: Path, flag: str
+) -> None:
+    """A file of signers, or of revoked keys, that every user may write is not believed (2)."""
+    revoked = world.directory / "none-revoked"
+    revoked.write_text(public(ssh_key(world.home / "revoked")) + "\n")
+    given = {"--signers": signers, "--revoked": revoked}
+    given[flag].chmod(0o666)
+    words = [word for pair in given.items() for word in pair]
+    done = restore(world, archive, keys, *words)
+    assert done.code == 2 and "everybody may write" in done.err, done.err
+    given[flag].chmod(0o664)
+    assert restore(world, archive, keys, *words).code == 0
 
 
 @pytest.mark.parametrize(

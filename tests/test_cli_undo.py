@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import live_parts
+import msgspec
 import pytest
 from conftest import Keys, World
 from live_parts import after_swap, after_undo, half_swapped, half_undone, state, swapped
@@ -142,8 +143,6 @@ def test_what_is_said_of_it_in_json(world: World, here: Path) -> None:
     swapped(here)
     half = live_parts.records(here)
     (record,) = half.all()
-    import msgspec
-
     half.put(msgspec.structs.replace(record, stage="swapped"))
     done = world.run("clean", "--json")
     (settled,) = json.loads(done.out)["settled"]
@@ -262,3 +261,31 @@ def test_a_span_that_is_none_is_refused(world: World, here: Path, keys: Keys) ->
     )
     done = world.run("clean")
     assert done.code == 2 and "keep_pre_restore" in done.err
+
+
+def test_a_swap_is_not_taken_back_under_an_application(world: World, here: Path) -> None:
+    """While a process has an exchanged database open nothing is settled: what it writes would be
+    lost. Once it has ended, the next command settles."""
+    half_swapped(here)
+    now = state(here / "live")
+    with closing(sqlite3.connect(here / "live" / "ledger.db")) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        done = world.run("clean")
+        assert "still at work" in done.err and "ledger.db open" in done.err, done.err
+        assert state(here / "live") == now
+    assert "is rolled back" in world.run("clean").err
+
+
+def test_what_was_written_deep_in_a_tree_is_not_taken_back(world: World, here: Path) -> None:
+    """A swap that was cut off with its tree in place is not rolled back once the application has
+    written into that tree, however deep: the new tree would be removed."""
+    swapped(here)
+    known = live_parts.records(here)
+    (record,) = known.all()
+    known.remove(record.key)
+    known.put(msgspec.structs.replace(record, stage="swapping"))
+    (here / "live" / "blobs" / "b").write_text("written since")
+    now = state(here / "live")
+    done = world.run("clean")
+    assert "was written to after the swap" in done.err and "blobs/b" in done.err, done.err
+    assert state(here / "live") == now

@@ -307,3 +307,16 @@ def test_a_day_is_the_policys_day() -> None:
     utc = plan(ones, Policy(daily=2), NOW)
     assert str(ones[0].name) in names(berlin.pruned)
     assert str(ones[2].name) in names(utc.pruned)
+
+
+def test_safety_archives_displace_none_made_by_hand() -> None:
+    """keep_manual counts what restores in place made for safety by itself: a restore costs nobody
+    an archive that a person made, and older safety archives go like any others."""
+    by_hand, first, second = (
+        candidate(BEGIN + timedelta(days=day), day, manual=True) for day in (1, 2, 3)
+    )
+    nightly = candidate(BEGIN + timedelta(days=4), 4)
+    made = [by_hand, *(replace(one, tag="pre-restore") for one in (first, second)), nightly]
+    planned = plan(made, Policy(last=1, manual=1), NOW)
+    assert names(planned.kept) == {str(one.name) for one in (by_hand, second, nightly)}
+    assert names(planned.pruned) == {str(first.name)}

@@ -495,3 +495,75 @@ def test_the_order_on_the_disk(before: Path, tmp_path: Path) -> None:
     left = iter(made)
     for pattern in wanted:
         assert any(re.match(pattern, call) for call in left), (pattern, made)
+
+
+MOUNTED = """
+import subprocess
+sys.path.insert(0, {tests!r})
+import live_parts
+from datetime import timedelta
+from agebackup.operations.kept import Keeping, remove_expired
+from agebackup.system.leftovers import removed
+blobs, drive = here / "live" / "blobs", here / "drive"
+"""
+
+
+def test_a_tree_that_holds_a_mount_point_is_refused(before: Path, tmp_path: Path) -> None:
+    """A drive that is mounted inside a tree does not go aside with it."""
+    here = tmp_path / "here"
+    old = again(before, here)
+    (here / "drive").mkdir()
+    done = run(
+        MOUNTED.format(tests=str(TESTS))
+        + 'subprocess.run(["mount", "--bind", drive, blobs / "deep"], check=True)\n'
+        + "live_parts.swapped(here)\n",
+        here,
+        under=OWN_MOUNTS,
+    )
+    assert "RefusedError" in done.stdout and "mounted in it" in done.stdout, done
+    assert {n: c for n, c in state(here / "live").items() if n in old} == old
+
+
+@pytest.mark.parametrize("kind", ["--bind", "tmpfs"])
+def test_what_is_mounted_in_a_kept_state_is_not_removed(
+    before: Path, tmp_path: Path, kind: str
+) -> None:
+    """A drive that somebody mounted in a kept state is told, and no byte on it is touched."""
+    here = tmp_path / "here"
+    again(before, here)
+    swapped(here)
+    (here / "drive").mkdir()
+    words = '"--bind", drive' if kind == "--bind" else '"-t", "tmpfs", "none"'
+    # Where /proc tells nothing, another device does.
+    direct = (
+        ""
+        if kind == "--bind"
+        else "try:\n    removed(kept, kept.stat().st_ino)\n"
+        "except OSError as error:\n    print(error.strerror)\n"
+    )
+    done = run(
+        MOUNTED.format(tests=str(TESTS))
+        + f'kept = blobs.with_name("blobs.pre_restore_{live_parts.ID}")\n'
+        + f'subprocess.run(["mount", {words}, kept / "deep"], check=True)\n'
+        + '(kept / "deep" / "precious").write_text("1")\n'
+        + 'keeping = Keeping(live_parts.records(here), here / "lock", timedelta(days=30))\n'
+        + "now = live_parts.TIME + timedelta(days=31)\n"
+        + "print(remove_expired(keeping, now, dry_run=False))\n"
+        + direct
+        + 'print("left:", (kept / "deep" / "precious").exists())\n',
+        here,
+        under=OWN_MOUNTS,
+    )
+    assert "kept-mounted" in done.stdout and "left: True" in done.stdout, done
+    assert not direct or "another file system" in done.stdout, done
+
+
+def test_the_journals_do_not_go_aside_with_a_tree(before: Path, tmp_path: Path) -> None:
+    """A tree around agebackup's own records is refused before anything is written."""
+    here = tmp_path / "here"
+    again(before, here)
+    (here / "staged").mkdir()
+    known = live_parts.records(here)
+    with pytest.raises(RefusedError, match="own records lie in it"):
+        swap(part(here / "home", here / "staged", "tree"), known)
+    assert not known.all() and (here / "staged").is_dir()

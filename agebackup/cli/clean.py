@@ -87,7 +87,7 @@ def _keepings(app: str | None, out: Console) -> "tuple[Keeping, ...]":
         Keeping(
             directories.swap_records(name),
             directories.lock_file(name),
-            declared.get(name) or DEFAULT_KEEP,
+            DEFAULT_KEEP if (keep := declared.get(name)) is None else keep,
         )
         for name in journalled()
         if app in (None, name)

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,6 +94,7 @@ def restored_in_place(app: str, wanted: "Wanted", options: dict[str, Any], to: C
         profile=profile,
         source=_declared(profile),
         time=now().replace(microsecond=0),
+        environment=to.settings.environment,
         from_log=options["from_log"],
         rollback=options["rollback_on_failure"],
         leave_others=options["leave_others"],
@@ -232,8 +234,12 @@ def _safety(order: "InPlaceOrder", to: Console) -> Any:
 
 
 @contextmanager
-def at_rest(app: str, to: Console) -> Iterator[None]:
-    """Keep `app` still as the configuration says, where one declares it, during the body."""
+def at_rest(app: str, to: Console) -> Iterator[tuple[Path, ...]]:
+    """Keep `app` still as the configuration says, where one declares it, during the body.
+
+    Gives the body the real paths of the app's databases, as far as they are declared.
+    """
+    from agebackup.operations.inplace_guards import live_databases
     from agebackup.operations.standstill import Standstill, require_not_running
 
     try:
@@ -243,10 +249,13 @@ def at_rest(app: str, to: Console) -> Iterator[None]:
         config = None
     profile = next((one for one in config.apps if one.name == app), None) if config else None
     if profile is None:
-        yield
+        yield ()
         return
+    databases: tuple[Path, ...] = ()
+    with suppress(AgebackupError):  # the way back does not depend on a sound configuration
+        databases = live_databases(_declared(profile))
     with Standstill(profile, to.progress) as still:
         require_not_running(profile, to.progress)
-        yield
+        yield databases
     if still.problem:
         to.output.warn(still.problem)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
-_KEY = b"trusted_signers"
+_SIGNERS, _REVOKED = b"trusted_signers", b"revoked_signers"
 
 
 def origin_options(command: F) -> F:
@@ -98,17 +98,22 @@ def _declared(to: Console, *, needed: bool) -> tuple[Path | None, Path | None]:
     try:
         config = load_config(path, to.settings.environment)
     except AgebackupError as error:
-        if needed and _may_name_signers(path):
+        if needed and _may_name(_SIGNERS, path):
             raise UsageError(
                 f"The configuration may name trusted signers, but cannot be used: {error.message}",
                 hint=f"Correct it, or say whom you trust: --signers FILE, or {ANY_ORIGIN}.",
+            ) from None
+        if not needed and _may_name(_REVOKED, path):
+            raise UsageError(
+                f"The configuration may name revoked signers, but cannot be used: {error.message}",
+                hint="Correct it, or name them: --revoked FILE.",
             ) from None
         return None, None
     return config.trusted_signers, config.revoked_signers
 
 
-def _may_name_signers(path: Path) -> bool:
+def _may_name(key: bytes, path: Path) -> bool:
     try:
-        return _KEY in path.read_bytes()
+        return key in path.read_bytes()
     except OSError:
         return True

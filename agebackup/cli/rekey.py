@@ -15,7 +15,13 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.locking import lock_apps
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import FILE, reading, reading_options
-from agebackup.cli.rekeying import all_archives, keep_directory, ledger_or_none, tell_at_the_end
+from agebackup.cli.rekeying import (
+    all_archives,
+    keep_directory,
+    ledger_or_none,
+    tell_at_the_end,
+    warn_of_untried,
+)
 from agebackup.cli.scope import now
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError, counted, printable
@@ -145,6 +151,8 @@ class _Rekeying:
             return
         for one in todo:
             self._out.output.say(f"  {printable(str(one.path))}")
+        if self._order.keep_old is None:
+            warn_of_untried(self._order, self._out)
         many, size = counted(len(todo), "archive"), sum(one.size for one in todo)
         keys = counted(len(self._order.recipients.texts), "key")
         question = f"Encrypt {many} ({size:,} bytes) to {keys} anew?"

@@ -107,6 +107,16 @@ def keep_directory(given: str | None, ledger: "Ledger | None", console: Console)
     return Path(given)
 
 
+def warn_of_untried(order: "RekeyOrder", console: Console) -> None:
+    """Warn where nothing shows that anybody has a key which opens what is to be made."""
+    given = set(filter(None, order.reading.identities.publics))
+    if not given & set(order.recipients.texts):
+        console.output.warn(
+            "None of the private keys that were given opens the new files. See that you have the "
+            "one that does (give it with -i too, or keep the old files with --keep-old)."
+        )
+
+
 def tell_at_the_end(
     paths: Iterable[Path], apps: Iterable[str], order: "RekeyOrder", console: Console
 ) -> None:

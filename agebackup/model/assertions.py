@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agebackup.errors import counted, printable
-from agebackup.model.command import Command
+from agebackup.model.command import Command, rooted_path
 from agebackup.model.redaction import redacted
 
 if TYPE_CHECKING:
@@ -158,9 +158,7 @@ def command_environment(
         for name, value in environment.items()
         if name in _PASSED_ON or name.startswith("LC_")
     }
-    places = environment.get("PATH", "/usr/bin:/bin").split(":")
-    path = ":".join(place for place in places if place.startswith("/"))
-    return kept | {"PATH": path, "TMPDIR": scratch, "AGEBACKUP_TARGET": target}
+    return kept | {"PATH": rooted_path(environment), "TMPDIR": scratch, "AGEBACKUP_TARGET": target}
 
 
 def _expectation(query: Query) -> Value:

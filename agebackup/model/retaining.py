@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+from agebackup.model.addressing import PRE_RESTORE
 from agebackup.model.buckets import TIERS, Bucket, count_of
 from agebackup.model.inventory import is_future
 from agebackup.model.retention import Candidate, Decision, Plan, Policy
@@ -61,9 +62,12 @@ def _kept(newest_first: Sequence[Candidate], policy: Policy) -> Iterator[tuple[C
         if candidate.tag and candidate.tag in policy.tags:
             yield candidate, f"tag {candidate.tag}"
     manual = [one for one in newest_first if one.name.manual]
-    wanted = len(manual) if policy.manual is None or policy.manual < 0 else policy.manual
-    for candidate in manual[:wanted]:
-        yield candidate, "manual"
+    # What restores made for safety counts by itself: it displaces none that a person made.
+    for safety in (False, True):
+        among = [one for one in manual if (one.tag == PRE_RESTORE) == safety]
+        wanted = len(among) if policy.manual is None or policy.manual < 0 else policy.manual
+        for candidate in among[:wanted]:
+            yield candidate, "manual"
     yield from _by_age([one for one in newest_first if not one.name.manual], policy)
 
 

@@ -146,7 +146,7 @@ class _Look:
                 yield _foreign(path)
         changed = self.holds(move.target, new) and self.at(move.target) != new
         if changed and (move.disposable or move.new.precious):
-            yield _written(move.target, replaceable=move.disposable)
+            yield written(move.target, replaceable=move.disposable)
         yield from self._lost(old, tuple(allowed))
         if not move.disposable:
             yield from self._lost(new, (move.target, move.incoming))
@@ -154,7 +154,7 @@ class _Look:
         if move.old.precious:
             for path in allowed:
                 if self.holds(path, old) and self.at(path) != old:
-                    yield _written(path, replaceable=False)
+                    yield written(path, replaceable=False)
 
     def _companions(self) -> Iterator[Obstacle]:
         move = self.move
@@ -198,7 +198,8 @@ def _foreign(path: str) -> Obstacle:
     )
 
 
-def _written(path: str, *, replaceable: bool) -> Obstacle:
+def written(path: str, *, replaceable: bool = True) -> Obstacle:
+    """Return the obstacle that `path` is; `replaceable`: an archive has its content."""
     remedy = "Look at it and at what lies beside it; agebackup touches neither."
     if replaceable:
         remedy = "Stop the application and move it elsewhere; then run this command again."

@@ -132,10 +132,13 @@ def _exchanged(order: InPlaceOrder, built: Built, places: Places, means: Means) 
     parts = tuple(Exchanged(one.target, path, _kind(one, path)) for one, path in places.items())
     with Standstill(order.profile, progress) as still:
         require_not_running(order.profile, progress)
-        hidden = require_unused(live_databases(order.source))
+        require_unused(live_databases(order.source))
         safety, unsafe = _safety(built, means)
         _carry(built, places, means)
         progress.stop.check()
+        # The safety archive takes its time, and a timer or a socket may start the application.
+        require_not_running(order.profile, progress)
+        hidden = require_unused(live_databases(order.source))
         record = swap(
             Swap(order.profile.name, order.time, built.manifest.archive, parts, safety or ""),
             means.records,
@@ -221,7 +224,13 @@ def _after_failure(
         try:
             with Standstill(order.profile, progress) as still:
                 require_not_running(order.profile, progress)
-                undone = undo(done.record, order.time, means.records, require_unused)
+                undone = undo(
+                    done.record,
+                    order.time,
+                    means.records,
+                    # Those inside an exchanged tree are no parts of their own.
+                    lambda found: require_unused((*found, *live_databases(order.source))),
+                )
         except AgebackupError as error:
             return "check-failed", (*problems, f"The way back failed: {error.message}")
         more = [still.problem] if still.problem else []

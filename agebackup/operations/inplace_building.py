@@ -3,12 +3,12 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from agebackup.errors import FailedError, RefusedError, UnfitError, printable, shortened
-from agebackup.model.command import Command
+from agebackup.model.command import Command, rooted_path
 from agebackup.model.gates import Present
 from agebackup.model.inplace import DatabaseChange
 from agebackup.model.landing import Part, old_places
@@ -174,16 +174,19 @@ def _worked_on(
                 one.path.unlink(missing_ok=True)
     reading.progress.phase(f"running {what}", None)
     for command in commands:
-        _run(what, command, content, reading)
+        _run(what, command, order.environment, content, reading)
     for one in databases:
         _require_file(one, what)
     settle_companions(databases, reading)
     return require_sound(databases, order.profile, reading)
 
 
-def _run(what: str, command: Command, content: Path, reading: Reading) -> None:
+def _run(
+    what: str, command: Command, environment: Mapping[str, str], content: Path, reading: Reading
+) -> None:
+    environment = {**environment, "PATH": rooted_path(environment)}
     try:
-        run(command, content, reading.progress)
+        run(command, content, reading.progress, environment)
     except FailedError as error:
         raise FailedError(
             f"{what} failed, so nothing was replaced: {error.message}",

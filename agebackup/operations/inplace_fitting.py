@@ -106,7 +106,8 @@ def _missed(manifest: Manifest, chosen: Landing) -> tuple[str, ...]:
     what = f"patterns: {', '.join(globs)}" if globs else "files that were skipped"
     return (
         f"What the archive leaves out ({what}) is not in the restored trees: it lies in the state "
-        "that is put aside, and derived state is to be rebuilt.",
+        "that is put aside, from which it must be taken before clean removes that; derived state "
+        "is to be rebuilt.",
     )
 
 

@@ -37,11 +37,19 @@ def wanted_targets(order: InPlaceOrder) -> tuple[Declared, ...]:
 
 
 def staging_place(order: InPlaceOrder) -> Path:
-    """Return the directory in which to stage: beside the place of what is likely the largest."""
+    """Return the directory in which to stage: beside the place of what is likely the largest.
+
+    Outside of every declared tree, if this user may write there: the safety archive would take
+    what is staged for the application's.
+    """
     targets = wanted_targets(order) or (*order.source.databases, *order.source.trees)
     trees = (one for one in targets if isinstance(one, TreeSource) and one.role == "attachments")
     first = next(trees, targets[0])
-    return ground(Path(os.path.realpath(first.path)).parent)
+    near = ground(Path(os.path.realpath(first.path)).parent)
+    declared = {Path(os.path.realpath(tree.path)) for tree in order.source.trees}
+    around = [above for above in (near, *near.parents) if above in declared]
+    outside = ground(around[-1].parent) if around else near
+    return outside if os.access(outside, os.W_OK | os.X_OK) else near
 
 
 def guard_early(order: InPlaceOrder, means: Means) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a restore into the live application is asked to do, and what it works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,12 +22,14 @@ class InPlaceOrder:
     `time` is the moment, in UTC, after which the kept states are named. With `from_log` databases
     with the role "state" are rebuilt. With `rollback` a failing check brings the state before back.
     With `leave_others` what the archive lacks may stay beside what it brings. `ignored` are gates.
+    `environment` is the person's.
     """
 
     wanted: Wanted
     profile: Profile
     source: Source
     time: datetime
+    environment: Mapping[str, str]
     from_log: bool = False
     rollback: bool = False
     leave_others: bool = False

@@ -20,6 +20,7 @@ from agebackup.operations.moving import look, sight, unmake
 from agebackup.operations.swap_records import SwapRecords
 from agebackup.system.leftovers import removed
 from agebackup.system.lock import exclusive
+from agebackup.system.mounts import mounts_below
 from agebackup.system.progress import Progress
 from agebackup.system.syncing import explained
 
@@ -77,6 +78,10 @@ def _removed(due: list[SwapRecord], keeping: Keeping, *, dry_run: bool) -> Expir
         away = [move for move in record.moves if _is_away(move)]
         if away:
             findings.append(_unreached(away[0], keeping.records.file(record.key)))
+            continue
+        mounted = [point for move in record.moves for point in mounts_below(Path(move.outgoing))]
+        if mounted:
+            findings.append(_mounted(mounted[0], record))
             continue
         only = [move for move in record.moves if _is_only(move)]
         if only and record.stage != "removing":
@@ -147,6 +152,17 @@ def _only_state(move: Move) -> Finding:
         move.outgoing,
         f"It was kept long enough, but it is all there is: {printable(move.target)} is absent.",
         "Undo the restore, or remove it yourself.",
+    )
+
+
+def _mounted(point: Path, record: SwapRecord) -> Finding:
+    return Finding(
+        "warning",
+        "kept-mounted",
+        str(point),
+        f"The state before a restore of {record.app} was kept long enough, but something is "
+        f"mounted in it, at {printable(str(point))}, whose content would be removed too.",
+        "Unmount that; then run agebackup clean again.",
     )
 
 

@@ -1,5 +1,6 @@
 """Keep the application still while its state is exchanged, and let it go on whatever happens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +14,23 @@ from agebackup.system.process import CommandError, run_command
 from agebackup.system.progress import Progress
 
 
-def run(command: Command, directory: Path, progress: Progress) -> str:
-    """Run `command` in `directory` and return its stdout.
+def run(
+    command: Command,
+    directory: Path,
+    progress: Progress,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run `command` in `directory`, by default with this process's variables; return its stdout.
 
     Raises what `run_command` raises; a `CommandError` has the last lines of all that it said.
     """
     try:
         return run_command(
-            command.argv, seconds=command.seconds, cwd=directory, progress=progress
+            command.argv,
+            seconds=command.seconds,
+            cwd=directory,
+            progress=progress,
+            environment=environment,
         ).stdout
     except CommandError as error:
         said = f"{error.result.stdout}\n{error.result.stderr}".split("\n")

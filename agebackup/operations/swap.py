@@ -25,6 +25,7 @@ from agebackup.operations.moving import look
 from agebackup.operations.swap_records import SwapRecords
 from agebackup.operations.swapping import carry_out, unsettled
 from agebackup.system.durable import temporary_name
+from agebackup.system.mounts import contains, mounts_below
 from agebackup.system.syncing import explained
 from agebackup.system.workspace import ground
 
@@ -33,9 +34,9 @@ def prospect(swap: Swap, records: SwapRecords) -> SwapRecord:
     """Return what `swap` would do, changing nothing: where each part goes, what is kept where.
 
     Raises `UsageError` for parts within parts, `RefusedError` where a name for the old state is
-    taken, a target is a mount point or of another kind, what is staged is no database at rest or
-    lies on another file system, or an earlier swap of the app is not settled. A target that is a
-    link, or lies beyond one, means the place that this leads to.
+    taken, a target is a mount point, holds one or the journals, or is of another kind, what is
+    staged is no database at rest or lies on another file system, or an earlier swap of the app is
+    not settled. A target that is a link, or lies beyond one, means the place that this leads to.
     """
     parts = tuple(replace(one, target=Path(os.path.realpath(one.target))) for one in swap.parts)
     require_separate(parts)
@@ -43,6 +44,7 @@ def prospect(swap: Swap, records: SwapRecords) -> SwapRecord:
     moves = []
     for part in parts:
         with explained(part.target.parent):
+            _require_outside(records.directory, part)
             moves.append(_move(part, swap.id))
     return SwapRecord(
         app=swap.app,
@@ -125,12 +127,29 @@ def _move(part: Part, id: str) -> Move:
     )
 
 
+def _require_outside(journals: Path, part: Part) -> None:
+    """Raise `RefusedError` where the journals would go aside with what they are about."""
+    if part.kind == "tree" and contains(part.target, journals):
+        raise RefusedError(
+            f"{printable(str(part.target))} cannot be exchanged: agebackup's own records lie in "
+            f"it, in {printable(str(journals))}.",
+            hint="Declare a directory without them, or restore to a --target.",
+        )
+
+
 def _require_place(target: Path, part: Part) -> None:
     """Raise `RefusedError` where what is at `target` cannot be exchanged by renaming it."""
     if os.path.ismount(target):
         raise RefusedError(
             f"{printable(str(target))} is a mount point and cannot be exchanged.",
             hint="Declare a directory inside it.",
+        )
+    inside = mounts_below(target) if part.kind == "tree" else ()
+    if inside:
+        raise RefusedError(
+            f"{printable(str(target))} cannot be exchanged: {printable(str(inside[0]))}, which is "
+            "mounted in it, would go aside with it.",
+            hint="Unmount that, or restore to a --target and copy from there.",
         )
     if os.path.lexists(target) and not _is_of(target, part.kind):
         wanted = "directory" if part.kind == "tree" else "regular file"

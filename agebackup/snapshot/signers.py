@@ -4,7 +4,10 @@ Which of its lines allows a signature is ssh-keygen's judgement. It is given pri
 line at a time: nothing changes between two questions, and no line hides another one of that key.
 """
 
+import os
 import re
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,10 +133,11 @@ class _Check:
 def read_signers(file: Path, revoked: Path | None, directory: Path, claims: Claims) -> Signers:
     """Return the signers in `file` (ssh-keygen(1), "ALLOWED SIGNERS"), less those in `revoked`.
 
-    Raises `UsageError` for files that cannot be read, hold a private key, or name nobody.
+    Raises `UsageError` for files that cannot be read, that every user may write, that hold a
+    private key, or name nobody.
     """
     role = "file of signers"
-    text = key_text(f"The {role} {printable(str(file))}", key_file(file, role))
+    text = key_text(f"The {role} {printable(str(file))}", key_file(file, role, _owned(role, file)))
     if holds_secret(text):
         raise UsageError(
             f"The {role} {printable(str(file))} holds a private key.",
@@ -151,7 +155,7 @@ def read_signers(file: Path, revoked: Path | None, directory: Path, claims: Clai
 def _revocations(file: Path) -> bytes:
     """Return what `file` revokes; ssh-keygen passes over lines that it does not understand."""
     role = "file of revoked keys"
-    content = key_file(file, role)
+    content = key_file(file, role, _owned(role, file))
     if not content.startswith(_KRL):
         label = f"The {role} {printable(str(file))}"
         for number, line in key_lines(key_text(label, content)):
@@ -161,6 +165,19 @@ def _revocations(file: Path) -> bytes:
                     hint="It is a KRL, or has a public key in each line: ssh-ed25519 AAAA...",
                 )
     return content
+
+
+def _owned(role: str, file: Path) -> Callable[[os.stat_result], None]:
+    """Return what raises `UsageError` for a file that every user of the machine may write."""
+
+    def look(status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IWOTH:
+            raise UsageError(
+                f"The {role} {printable(str(file))} is one that everybody may write.",
+                hint="See to it that it says what you mean, then: chmod o-w FILE",
+            )
+
+    return look
 
 
 def _may_allow(line: str, signed: SshSignature) -> bool:

@@ -104,9 +104,12 @@ def _removed_tree(name: str, folder: int, made: int) -> bool:
     except NotADirectoryError:  # a link, a fifo: it has the number of what was made, but is not it
         return False
     try:
-        if os.fstat(top).st_ino != made:
+        whole = os.fstat(top)
+        if whole.st_ino != made:
             return False
-        for below in folders_below(top):
+        for below in folders_below(top):  # what is mounted in it comes before anything around it
+            if os.fstat(below.descriptor).st_dev != whole.st_dev:
+                raise OSError(errno.EXDEV, "another file system is mounted in it")
             for file in below.files:
                 os.unlink(file, dir_fd=below.descriptor)
             for directory in below.directories:

@@ -64,14 +64,25 @@ def kind_of(path: Path) -> str:
     return mount.kind if mount else ""
 
 
-def _mount_of(real: Path) -> _Mount | None:
-    """Return the mount that `real` is seen through: the last of the longest; None without /proc."""
+def mounts_below(top: Path) -> tuple[Path, ...]:
+    """Return where something is mounted below the directory `top`; () without /proc."""
+    real = Path(os.path.realpath(top))
+    points = (Path(mount.point) for mount in _mounts())
+    return tuple(sorted({point for point in points if real in point.parents}))
+
+
+def _mounts() -> list[_Mount]:
+    """Return what is mounted, in the order in which it was; [] without /proc."""
     try:
         lines = _MOUNTS.read_text(errors="surrogateescape").split("\n")
     except OSError:
-        return None
-    mounts = [_Mount.parse(line) for line in lines if line]
-    over = [mount for mount in mounts if real.is_relative_to(mount.point)]
+        return []
+    return [_Mount.parse(line) for line in lines if line]
+
+
+def _mount_of(real: Path) -> _Mount | None:
+    """Return the mount that `real` is seen through: the last of the longest; None without /proc."""
+    over = [mount for mount in _mounts() if real.is_relative_to(mount.point)]
     return max(reversed(over), key=lambda mount: len(mount.point), default=None)
 
 

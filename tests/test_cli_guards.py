@@ -641,6 +641,12 @@ def test_recipient_says_what_age_keygen_says(world: World, keys: Keys, other_key
     assert json.loads(outcome.out)["recipients"] == [keys.recipient, other_keys.recipient]
 
 
+def test_recipient_without_its_flag(world: World, keys: Keys) -> None:
+    """Who names the file as an argument is told the flag."""
+    done = world.run("recipient", keys.identity)
+    assert done.code == 2 and "named with -i" in done.err and not done.out
+
+
 def test_recipient_of_an_ssh_key(world: World, app: SampleApp, out: Path) -> None:
     """The recipient of an ssh-ed25519 key is its public key, and archives made for it open."""
     key = world.directory / "id_ed25519"

@@ -144,8 +144,10 @@ def test_at_chooses_the_archive(live: LiveApp, form: str) -> None:
 def test_the_state_that_was_replaced_is_not_the_latest(live: LiveApp) -> None:
     """A second restore brings the same archive back, not the one that the first one made of what
     was to be left behind."""
-    live.change()
-    assert live.restore().code == 0
+    (original,) = live.destination.glob("*.age")
+    while max(live.destination.glob("*.age")) == original:  # in the same second chance decides
+        live.change()
+        assert live.restore().code == 0
     live.change()
     done = live.restore()
     assert done.code == 0 and live.entries == 50

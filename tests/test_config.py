@@ -738,3 +738,12 @@ def test_trees_are_trees(load: Load) -> None:
         TreeSource("a", Path("/etc/a"), "data/config/a", "config"),
         TreeSource("b", Path("/b"), "data/tokens/b", "tokens"),
     )
+
+
+def test_a_key_of_an_app_at_the_top(tmp_path: Path) -> None:
+    """What belongs to an app, but stands above all of them, is told where it belongs."""
+    file = tmp_path / "config.toml"
+    file.write_text('signing_key = "key"\n[apps.notes]\n')
+    with pytest.raises(UsageError, match="there is no such key") as caught:
+        load_config(file, {})
+    assert "[apps.NAME]" in caught.value.hint

@@ -126,9 +126,11 @@ def test_what_signing_adds_is_described(nightly: World, keys: Keys) -> None:
     made = json.loads(nightly.run("--json", "keygen", "--signing", "-o", "signing").out)
     assert undescribed(made, WORDS["keygen"] | WORDS[""]) == set()
     (nightly.directory / "signers").write_text(made["signer"] + "\n")
+    signed = json.loads(nightly.run("--json", "create", "notes", "--signing-key", "signing").out)
+    archive = signed["results"][0]["path"]
     for name, line in {
         "create": ("create", "notes", "--signing-key", "signing"),
-        "verify": ("verify", "notes:latest", "-i", str(keys.identity), "--signers", "signers"),
+        "verify": ("verify", archive, "-i", str(keys.identity), "--signers", "signers"),
         "create-again": ("create", "notes", "--signing-key", "signing", "--dry-run"),
     }.items():
         done = nightly.run("--json", *line)

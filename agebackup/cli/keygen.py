@@ -23,8 +23,8 @@ first backup:
 Whoever has the file can read every backup."""
 
 SIGNING_CARE = """\
-The signing key is in {path}, its public half in {path}.pub. It opens no archive. Name it in
-the configuration of the machine that makes the backups: signing_key = "{path}"
+The signing key is in {path}, its public half in {path}.pub. It opens no archive. Name it
+where the backups are made, in [apps.NAME] of the configuration: signing_key = "{path}"
 The line above goes into a file of signers where archives are opened: agebackup restore --signers
 FILE, or trusted_signers in the configuration there. Keep a copy of that file with your private key,
 never beside the archives only."""

@@ -210,7 +210,10 @@ def _explained(problem: str, kind: object, inner: list[str], where: Where) -> Us
     fields = {f.encode_name: f.type for f in msgspec.structs.fields(table)} if table else {}
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL)
     if unknown:
-        return (where / unknown[1]).error("there is no such key", allowed(unknown[1], fields))
+        hint = allowed(unknown[1], fields)
+        if table is FileTable and unknown[1] in AppTable.__struct_fields__:
+            hint = "It belongs to an app: write it below [apps.NAME]."
+        return (where / unknown[1]).error("there is no such key", hint)
     missing = re.fullmatch(r"Object missing required field `(.*)`", problem)
     if missing:
         return where.error(f"the key {missing[1]!r} is missing")

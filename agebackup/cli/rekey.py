@@ -149,6 +149,7 @@ class _Rekeying:
         """Ask, lock and rekey."""
         if not todo:
             return
+        self._out.output.say("To be rekeyed:")
         for one in todo:
             self._out.output.say(f"  {printable(str(one.path))}")
         if self._order.keep_old is None:

@@ -57,9 +57,16 @@ def _sources(profile: Profile, source: Source | None) -> Iterator[Finding]:
                 )
     for tree in profile.attachments:
         yield from _looked_at(f"attachments.{tree.name}".rstrip("."), tree.path, DIRECTORY)
-    for key, paths in (("config", profile.config), ("tokens", profile.tokens)):
+    for key, paths, included in (
+        ("config", profile.config, profile.include_config),
+        ("tokens", profile.tokens, profile.include_tokens),
+    ):
         for path in paths:
-            yield from _looked_at(key, path, EITHER)
+            if included or os.path.lexists(path):
+                yield from _looked_at(key, path, EITHER)
+            else:  # withheld wherever it appears; only a run that is to take it would fail
+                hint = f"create --include-{key} needs it."
+                yield Finding(key, f"{_shown(path)} is not there", hint, fatal=False)
 
 
 def _recipients(profile: Profile) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agebackup.config.expansion import expand
-from agebackup.config.matching import parse_pattern
+from agebackup.config.matching import literal, parse_pattern
 from agebackup.config.nights import command, retention, watch
 from agebackup.config.tables import (
     AppTable,
@@ -70,6 +70,13 @@ def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> 
         file,
         tuple(_profile(name, app, top / "apps" / name, environment) for name, app in apps.items()),
     )
+
+
+def read_app(
+    name: str, raw: dict[str, Any], where: Where, environment: Mapping[str, str]
+) -> Profile:
+    """Return what the app table `raw` declares, standing at `where`; raises as `load_config`."""
+    return _profile(name, raw, where, environment)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def _database(name: str, raw: object, where: Where, base: _Base) -> DatabaseEntr
 
 def _pattern(text: str, where: Where, base: _Base) -> tuple[Path, str]:
     """Return the directory that the pattern starts in, and the pattern relative to it."""
-    expanded = expand(text, where, base.environment, quote=_quoted)
+    expanded = expand(text, where, base.environment, quote=literal)
     pattern = os.path.normpath(expanded)
     path = Path("/" if pattern.startswith("/") else base.directory)
     pattern = pattern.lstrip("/")
@@ -169,10 +176,6 @@ def _pattern(text: str, where: Where, base: _Base) -> tuple[Path, str]:
     except UsageError as error:
         raise where.again(error) from None
     return path, pattern
-
-
-def _quoted(text: str) -> str:
-    return re.sub(r"([*?\[\\])", r"\\\1", text)
 
 
 def _attachments(

@@ -8,7 +8,9 @@ import pytest
 from conftest import Keys, World
 from hypothesis import given
 from hypothesis import strategies as st
-from profile_states import FIREFOX, MSGVAULT, STATES, VAULTWARDEN
+from profile_states import FIREFOX, MSGVAULT, STATES, VAULTWARDEN, WORKMEM
+from test_documents import blocks, shell
+from test_json_documents import WORDS, undescribed
 
 from agebackup.config import described, known_names, read_known, usual_roots
 from agebackup.config.known import BUILT_IN, parse_known
@@ -130,17 +132,15 @@ def test_usual_places_on_each_system(tmp_path: Path) -> None:
 
 
 def test_nothing_is_found_then_everything_there_is(world: World, keys: Keys) -> None:
-    """--detect lists what lies in the usual places, opens and writes nothing, and gives the very
-    command that declares it."""
+    """--detect lists what lies in the usual places, writes nothing, and gives the very command
+    that declares it."""
     none = world.run("config", "init", "--detect")
     assert none.code == 0 and "No known application was found" in none.out
     assert json.loads(world.run("--json", "config", "init", "--detect").out)["found"] == []
     root = world.home / ".msgvault"
     MSGVAULT.build(root)
-    (root / "msgvault.db").chmod(0)
     done = world.run("config", "init", "--detect")
     assert done.code == 0 and not world.config.exists()
-    (root / "msgvault.db").chmod(0o600)
     (line,) = re.findall(r"agebackup (config init .*) --to DIR -r KEY", done.out)
     declared = world.run(*line.split(), "--to", "out", "--mkdir", "-r", keys.recipient)
     assert declared.code == 0, declared.err
@@ -256,3 +256,45 @@ def test_names_are_listed_once(tmp_path: Path) -> None:
     (tmp_path / "zzz.toml").write_text(HEAD)
     assert list(known_names(tmp_path)) == [*NAMES, "zzz"]
     assert list(known_names(tmp_path / "zzz.toml")) == NAMES
+
+
+def test_the_readme_declares_what_it_finds(world: World, keys: Keys) -> None:
+    """The commands of the README's section work as they are."""
+    MSGVAULT.build(world.home / ".msgvault")
+    (world.home / "Dropbox" / "backups").mkdir(parents=True)
+    (world.directory / "key.pub").write_text(keys.recipient)
+    (code,) = blocks("Applications it knows", "sh")
+    done = shell(world, code, world.directory)
+    assert done.returncode == 0, done.stderr
+    assert "--profile msgvault" in done.stdout
+    assert len(list((world.home / "Dropbox" / "backups").glob("mail-*.age"))) == 1
+
+
+def test_a_familiar_command_line_has_its_counterpart(world: World, keys: Keys) -> None:
+    """What `workmem backup` did, one file replaced each time and read back, works with ours."""
+    root = world.directory / "bin"
+    WORKMEM.build(root)
+    words = ("create", "--db", root / "memory.db", "--to", "backup.age", "-r", keys.recipient)
+    for _ in range(2):
+        assert world.run(*words).code == 0
+    read = world.run("cat", "backup.age", "memory.db", "-i", keys.identity)
+    assert read.code == 0 and read.out.startswith("SQLite format 3")
+
+
+def test_what_is_printed_as_json_is_described(world: World, keys: Keys) -> None:
+    """Every field that --profile and --detect add has its line in JSON.md."""
+    MSGVAULT.build(world.home / ".msgvault")
+    words = ("--json", "config", "init")
+    for more in (("--detect",), ("--profile", "msgvault", "-r", keys.recipient)):
+        printed = json.loads(world.run(*words, *more).out)
+        assert undescribed(printed, WORDS["config-init"] | WORDS[""]) == set()
+    assert printed["left_out"] == ["version"], "there is no program msgvault here"
+
+
+def test_the_example_of_the_documentation_is_a_profile() -> None:
+    """PROFILES.md shows a profile that is understood."""
+    text = (BUILT_IN.parent / "PROFILES.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert parse_known(example.encode(), FILE).required == ("notes.db",)
+    table = text.split("\n## The list\n", 1)[1].split("\n## ", 1)[0]
+    assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == NAMES

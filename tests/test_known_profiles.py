@@ -67,6 +67,16 @@ REFUSED = [
     (f"{HEAD}[roots]\nwindows = ['C:']", "roots.windows: there is no such key"),
     (f"{HEAD}[[sources]]\nproject = 'x'", "the key 'file' is missing"),
     (f"{HEAD}refused = 'no'\n[app]\nconfig = []\nderived = ['x']", "app that is refused"),
+    (
+        f"{HEAD}optional = ['y.db']\n[app]\ndatabases = {{a = 'x.db'}}",
+        "optional[0]: y.db is no path",
+    ),
+    (
+        f"{HEAD}[roots]\nlinux = ['~/{{name}}']\n[app]\nattachments = ['x']",
+        "linux[0]: {name} needs",
+    ),
+    (f"{HEAD}[roots]\nlinux = ['/{{name}}/x']\n[app]\ndatabases = {{a = 'x'}}", "in its last part"),
+    (f"{HEAD}[roots]\nmacos = ['/{{name}}[z-a]']\n[app]\ndatabases = {{a = 'x'}}", "macos[0]: '"),
     ("title = ", "it is not TOML"),
 ]
 
@@ -241,6 +251,7 @@ def test_what_else_is_refused(world: World, keys: Keys) -> None:
     assert "No recipient" in world.run(*words).err
     flag = world.run("config", "init", "--detect", "--to", "out")
     assert flag.code == 2 and "only looks" in flag.err
+    assert world.run("config", "init", "--detect", "--root", "state").code == 2
     assert world.run(*words, "-r", keys.recipient).code == 0
     once = world.config.read_bytes()
     taken = world.run(*words, "-r", keys.recipient)
@@ -254,6 +265,7 @@ def test_names_are_listed_once(tmp_path: Path) -> None:
     """Every name is there once, in order; a directory that cannot be read is named."""
     assert list(known_names(NOWHERE)) == NAMES
     (tmp_path / "zzz.toml").write_text(HEAD)
+    (tmp_path / ".zzz.toml").write_text("an editor's")
     assert list(known_names(tmp_path)) == [*NAMES, "zzz"]
     assert list(known_names(tmp_path / "zzz.toml")) == NAMES
 
@@ -298,3 +310,22 @@ def test_the_example_of_the_documentation_is_a_profile() -> None:
     assert parse_known(example.encode(), FILE).required == ("notes.db",)
     table = text.split("\n## The list\n", 1)[1].split("\n## ", 1)[0]
     assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == NAMES
+
+
+def test_a_folder_without_databases_can_have_a_profile(tmp_path: Path) -> None:
+    """Where neither database nor `found_by` tells, the directory itself does."""
+    text = f"{HEAD}[roots]\nlinux = ['~/papers']\n[app]\nattachments = ['.']\n"
+    one = parse_known(text.encode(), FILE)
+    env = {"HOME": str(tmp_path)}
+    assert usual_roots(one, LINUX, env) == ()
+    (tmp_path / "papers").mkdir()
+    assert usual_roots(one, LINUX, env) == (tmp_path / "papers",)
+
+
+def test_no_text_of_a_profile_reaches_the_terminal_raw() -> None:
+    """Control characters in a profile are escaped."""
+    text = (
+        'title = "\\u001b[2J"\nsummary = "x\\u202e"\nnotes = ["\\u0007"]\n[app]\nconfig = ["c"]\n'
+    )
+    one = parse_known(text.encode(), FILE)
+    assert "".join((one.title, one.summary, *one.notes)).isprintable()

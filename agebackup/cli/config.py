@@ -70,7 +70,8 @@ def init(app: str | None, **options: Any) -> int:
 
         wish = Wish(app, **named, config=included[0], tokens=included[1])
         if wish.looks_only:
-            return detect(path, output, with_flags=any(options.values()))
+            more = any((wish.root, *included, *options.values()))
+            return detect(path, output, with_flags=more)
         return init_profile(wish, path, output, options)
     if app is None:
         _write_example(path, output, with_flags=any(options.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agebackup.config.declaring import append, delivery, upkeep
+from agebackup.config.known import path_of
 from agebackup.config.usual import absent
 from agebackup.config.writing import key, quoted_path, toml
 from agebackup.errors import UsageError, printable
@@ -92,7 +93,7 @@ def fit(declaration: KnownDeclaration) -> Fitted:
 
     for name in ("databases", "attachments"):
         if name in app:
-            app[name] = _kept(app[name], lambda one: stays(_path(one)))
+            app[name] = _kept(app[name], lambda one: stays(path_of(one)))
     for role in _SECRETS:
         if role in app:
             app[role] = [path for path in app[role] if stays(path, role)]
@@ -106,17 +107,13 @@ def fit(declaration: KnownDeclaration) -> Fitted:
     if isinstance(version, list) and not shutil.which(version[0], path=declaration.search_path):
         left_out.append("version")
         del app["version"]
-    return Fitted({name: one for name, one in app.items() if one != []}, tuple(left_out))
+    return Fitted({name: one for name, one in app.items() if one not in ([], {})}, tuple(left_out))
 
 
 def _kept(parts: Any, stays: Any) -> Any:
     if isinstance(parts, dict):
         return {name: one for name, one in parts.items() if stays(one)}
     return [one for one in parts if stays(one)]
-
-
-def _path(one: Any) -> str:
-    return one if isinstance(one, str) else str(one.get("path") or "")
 
 
 def known_section(declaration: KnownDeclaration, fitted: Fitted) -> str:

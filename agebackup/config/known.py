@@ -5,12 +5,13 @@ section may say, and nothing that only the person can know.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from agebackup.config.matching import NAME_MARK, parse_pattern
 from agebackup.config.reading import read_app
 from agebackup.config.tables import AppTable, Table, Where, convert
 from agebackup.errors import UsageError, printable
@@ -79,7 +80,11 @@ def _files(directory: Path) -> dict[str, Path]:
             f"The profiles in {printable(str(directory))} cannot be read: {error.strerror}.",
             hint="Check its permissions.",
         ) from None
-    return {file.stem: file for file in found if file.suffix == _SUFFIX}
+    return {
+        file.stem: file
+        for file in found
+        if file.suffix == _SUFFIX and not file.name.startswith(".")
+    }
 
 
 def read_known(name: str, own: Path) -> KnownApp:
@@ -114,21 +119,45 @@ def parse_known(content: bytes, file: Path, *, origin: str = "") -> KnownApp:
         raise top.error(f"it is not TOML: {printable(str(error))}") from None
     table: ProfileTable = convert(raw, ProfileTable, top)
     required = _required(file.stem, table, top)
+    marks = table.found_by or required
+    roots = {LINUX: table.roots.linux, MACOS: table.roots.macos}
+    for system, texts in roots.items():
+        _check_roots(texts, top / "roots" / system, shown=bool(marks))
     return KnownApp(
         name=file.stem,
-        title=table.title,
-        summary=table.summary,
-        sources=tuple(Evidence(s.project, s.file, s.version, s.tells) for s in table.sources),
-        roots={LINUX: table.roots.linux, MACOS: table.roots.macos},
-        marks=table.found_by or required,
+        title=printable(table.title),
+        summary=printable(table.summary),
+        sources=tuple(
+            Evidence(*map(printable, (one.project, one.file, one.version, one.tells)))
+            for one in table.sources
+        ),
+        roots=roots,
+        marks=marks,
         required=required,
         optional=table.optional,
-        notes=table.notes,
+        notes=tuple(map(printable, table.notes)),
         app=table.app,
-        refused=table.refused,
-        instead=table.instead,
+        refused=printable(table.refused),
+        instead=printable(table.instead),
         origin=origin,
     )
+
+
+def _check_roots(texts: Sequence[str], where: Where, *, shown: bool) -> None:
+    """Raise `UsageError` for a root with a `{name}` that cannot be looked for."""
+    for index, text in enumerate(texts):
+        above, _, last = text.rpartition("/")
+        if NAME_MARK not in text:
+            continue
+        here = where / f"[{index}]"
+        if NAME_MARK in above:
+            raise here.error(f"{NAME_MARK} can only stand in its last part")
+        if not shown:
+            raise here.error(f"{NAME_MARK} needs a database or 'found_by' to tell what fits")
+        try:
+            parse_pattern(f"{last}/file")
+        except UsageError as error:
+            raise here.again(error) from None
 
 
 def _required(name: str, table: ProfileTable, top: Where) -> tuple[str, ...]:
@@ -145,7 +174,25 @@ def _required(name: str, table: ProfileTable, top: Where) -> tuple[str, ...]:
             raise (where / key).error("this is for the config file to say", _hint(key))
     profile = read_app(name, {**table.app, "root": _ROOT}, where, {})
     _require_below_root(profile, where)
+    said = list(_said(table.app))
+    for index, path in enumerate(table.optional):
+        if path not in said:
+            problem = f"{printable(path)} is no path that 'app' names"
+            raise (top / "optional" / f"[{index}]").error(problem)
     return tuple(_needed(table.app.get("databases", {}), table.optional))
+
+
+def _said(app: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every path that the app table `app` names, as it stands there."""
+    for key in ("databases", "attachments", "config", "tokens"):
+        parts = app.get(key, [])
+        for one in parts.values() if isinstance(parts, dict) else parts:
+            yield path_of(one)
+
+
+def path_of(part: Any) -> str:
+    """Return the path of `part`, one of an app table's databases or attachments; "" of a glob."""
+    return part if isinstance(part, str) else str(part.get("path") or "")
 
 
 def _hint(key: str) -> str:
@@ -171,7 +218,8 @@ def _require_below_root(profile: Profile, where: Where) -> None:
 
 def _needed(databases: Mapping[str, Any], optional: tuple[str, ...]) -> Iterator[str]:
     for one in databases.values():
-        table = {"path": one} if isinstance(one, str) else one
-        place = table.get("path") or table["glob"]
-        if place not in optional and table.get("minimum") != 0:
-            yield place
+        if path_of(one):
+            if path_of(one) not in optional:
+                yield path_of(one)
+        elif one.get("minimum") != 0:
+            yield one["glob"]

@@ -20,8 +20,8 @@ def usual_roots(known: KnownApp, system: str, environment: Mapping[str, str]) ->
     for text in known.roots.get(system, ()):
         try:
             place = expand(text, Where(Path(known.name)), environment)
-            for root in _roots(os.path.normpath(place), known):
-                if os.path.isabs(root) and not absent(root, known.marks):
+            for root in _roots(os.path.normpath(place), known) if os.path.isabs(place) else ():
+                if os.path.isdir(root) and not absent(root, known.marks):
                     found[root] = None
         except (UsageError, FailedError):
             continue

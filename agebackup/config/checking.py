@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agebackup.config.resolving import resolve
@@ -62,11 +63,11 @@ def _sources(profile: Profile, source: Source | None) -> Iterator[Finding]:
         ("tokens", profile.tokens, profile.include_tokens),
     ):
         for path in paths:
-            if included or os.path.lexists(path):
-                yield from _looked_at(key, path, EITHER)
-            else:  # withheld wherever it appears; only a run that is to take it would fail
-                hint = f"create --include-{key} needs it."
-                yield Finding(key, f"{_shown(path)} is not there", hint, fatal=False)
+            for finding in _looked_at(key, path, EITHER):
+                if included or os.path.lexists(path):
+                    yield finding
+                else:  # withheld wherever it appears; only a run that is to take it would fail
+                    yield replace(finding, hint=f"create --include-{key} needs it.", fatal=False)
 
 
 def _recipients(profile: Profile) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ They are read as strictly as the config file itself: what a profile says of an a
 section may say, and nothing that only the person can know.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from agebackup.config.matching import NAME_MARK, parse_pattern
-from agebackup.config.reading import read_app
+from agebackup.config.reading import parse_toml, read_app
 from agebackup.config.tables import AppTable, Table, Where, convert
 from agebackup.errors import UsageError, printable
 from agebackup.model.knownapp import LINUX, MACOS, Evidence, KnownApp, named
@@ -110,14 +109,9 @@ def parse_known(content: bytes, file: Path, *, origin: str = "") -> KnownApp:
     top = Where(file)
     try:
         require_app(file.stem)
-        raw = tomllib.loads(content.decode("utf-8-sig"))
     except UsageError as error:
         raise top.again(error) from None
-    except UnicodeDecodeError:
-        raise top.error("it is not UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise top.error(f"it is not TOML: {printable(str(error))}") from None
-    table: ProfileTable = convert(raw, ProfileTable, top)
+    table: ProfileTable = convert(parse_toml(content, top), ProfileTable, top)
     required = _required(file.stem, table, top)
     marks = table.found_by or required
     roots = {LINUX: table.roots.linux, MACOS: table.roots.macos}

@@ -59,17 +59,21 @@ def load_config(file: Path, environment: Mapping[str, str]) -> Config:
 def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> Config:
     """Return what `content` declares, as the content of `file`; raises as `load_config`."""
     top = Where(file)
-    try:
-        raw = tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise top.error("it is not UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise top.error(f"it is not TOML: {printable(str(error))}") from None
-    apps = convert(raw, FileTable, top).apps
+    apps = convert(parse_toml(content, top), FileTable, top).apps
     return Config(
         file,
         tuple(_profile(name, app, top / "apps" / name, environment) for name, app in apps.items()),
     )
+
+
+def parse_toml(content: bytes, top: Where) -> dict[str, Any]:
+    """Return the tables of `content`; raise `UsageError` of `top`, its file, if it is not TOML."""
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise top.error("it is not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise top.error(f"it is not TOML: {printable(str(error))}") from None
 
 
 def read_app(

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agebackup.config.declaring import append, delivery, upkeep
+from agebackup.config.declaring import Delivery, append, delivered, upkeep
 from agebackup.config.known import path_of
 from agebackup.config.usual import absent
 from agebackup.config.writing import key, quoted_path, toml
@@ -19,7 +19,7 @@ _SECRETS = ("config", "tokens")
 
 
 @dataclass(frozen=True)
-class KnownDeclaration:
+class KnownDeclaration(Delivery):
     """An app to declare from a profile.
 
     `included` are those of "config" and "tokens" that every run is to take. `search_path` is where
@@ -30,9 +30,6 @@ class KnownDeclaration:
     known: KnownApp
     root: Path
     included: tuple[str, ...] = ()
-    destination: Path | None = None
-    recipients: Sequence[str] = ()
-    recipients_files: Sequence[Path] = ()
     search_path: str = os.defpath
 
 
@@ -128,7 +125,7 @@ def known_section(declaration: KnownDeclaration, fitted: Fitted) -> str:
     plain = {one: value for one, value in fitted.app.items() if one != "databases"}
     lines += [f"{one} = {toml(value)}" for one, value in plain.items()]
     lines += [f"include_{role} = true" for role in _SECRETS if role in declaration.included]
-    lines += delivery(declaration.destination, declaration.recipients, declaration.recipients_files)
+    lines += delivered(declaration)
     lines += [*upkeep(name), *described_databases(f"apps.{name}.", fitted.app)]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -26,14 +26,20 @@ keep_manual = 20
 """
 
 
-@dataclass(frozen=True)
-class Declaration:
-    """An app to declare: what a run takes, where it goes, who can open it. Paths are absolute."""
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where an app's archives go, and who can open them. Paths are absolute."""
 
-    source: Source
     destination: Path | None = None
     recipients: Sequence[str] = ()
     recipients_files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Declaration(Delivery):
+    """An app to declare: what a run takes, where it goes, who can open it. Paths are absolute."""
+
+    source: Source
 
 
 def declare(
@@ -90,7 +96,7 @@ def section(declaration: Declaration) -> str:
             lines += [f"{role} = {_paths(paths)}", f"include_{role} = true"]
     if source.derived:
         lines.append(f"derived = {_texts(source.derived)}")
-    lines += delivery(declaration.destination, declaration.recipients, declaration.recipients_files)
+    lines += delivered(declaration)
     for flag in ("follow_symlinks", "raw_sqlite"):
         if getattr(source, flag):
             lines.append(f"{flag} = true")
@@ -101,17 +107,15 @@ def section(declaration: Declaration) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def delivery(
-    destination: Path | None, recipients: Sequence[str], recipients_files: Sequence[Path]
-) -> list[str]:
+def delivered(one: Delivery) -> list[str]:
     """Return the lines that say who can open an app's archives and where they go."""
     lines = []
-    if recipients:
-        lines.append(f"recipients = {_texts(recipients)}")
-    if recipients_files:
-        lines.append(f"recipients_files = {_paths(recipients_files)}")
-    if destination is not None:
-        lines.append(f"destination = {quoted_path(destination)}")
+    if one.recipients:
+        lines.append(f"recipients = {_texts(one.recipients)}")
+    if one.recipients_files:
+        lines.append(f"recipients_files = {_paths(one.recipients_files)}")
+    if one.destination is not None:
+        lines.append(f"destination = {quoted_path(one.destination)}")
     return lines
 
 

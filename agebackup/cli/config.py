@@ -42,6 +42,11 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 @click.option("--signing-key", type=FILE, help="As for create.")
 @click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="Derived state.")
 @click.option("--attachments-named-by", "named_by", type=click.Choice(HASHES), help="As create.")
+@click.option("--profile", metavar="PROFILE", help="Declare a known application: see profiles.")
+@click.option("--root", metavar="DIR", help="With --profile: where its state lies.")
+@click.option("--include-config", is_flag=True, help="With --profile: take its config each time.")
+@click.option("--include-tokens", is_flag=True, help="With --profile: take its tokens each time.")
+@click.option("--detect", is_flag=True, help="Look for known applications in their usual places.")
 @global_options
 def init(app: str | None, **options: Any) -> int:
     """Declare APP in the configuration, or without APP write a commented example.
@@ -50,12 +55,25 @@ def init(app: str | None, **options: Any) -> int:
     where there is none: what stands there stays. It keeps 24 hourly, 7 daily, 4 weekly, 12 monthly,
     all yearly archives and 20 taken by hand: edit that to your liking. Without APP every key is
     shown, none in force, and an existing file is never touched.
+
+    With --profile the application is declared as its profile has it, under the profile's name if
+    there is no APP. --detect alone only lists what it finds, with the command for each.
     """
     from agebackup.cli.directories import config_path
 
     settings = current()
     output = Output(settings, "config-init")
     path = config_path(settings)
+    named = {name: options.pop(name) for name in ("profile", "root", "detect")}
+    included = [options.pop(f"include_{role}") for role in ("config", "tokens")]
+    if any(named.values()) or any(included):
+        from agebackup.cli.profiling import Wish, detect, init_profile
+
+        wish = Wish(app, **named, config=included[0], tokens=included[1])
+        if wish.looks_only:
+            more = any((wish.root, *included, *options.values()))
+            return detect(path, output, with_flags=more)
+        return init_profile(wish, path, output, options)
     if app is None:
         _write_example(path, output, with_flags=any(options.values()))
     else:

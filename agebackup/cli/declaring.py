@@ -28,6 +28,16 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
                 f"There is no database file {printable(str(database.path))}.",
                 hint="Check the path: what --db names must be there already.",
             )
+    declaration = Declaration(source, **delivery(app, flags))
+    declare(declaration, file, settings.environment, directories.claims())
+
+
+def delivery(app: str, flags: CreateFlags) -> dict[str, Any]:
+    """Return what `flags` say of destination and recipients, by the fields of a declaration.
+
+    The recipients are parsed, the destination is looked at, or made. Raises what `create` would
+    raise for them, and `UsageError` where there is no recipient.
+    """
     if not flags.recipients and not flags.recipients_files:
         raise UsageError(
             f"No recipient was named for {app}.",
@@ -38,11 +48,11 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
     files = [Path(text) for text in flags.recipients if os.path.exists(text)]
     if flags.to:
         open_folder(flags.to, make=flags.mkdir, overwrite=False).prepare()
-    declaration = Declaration(
-        source,
-        Path(os.path.abspath(os.path.expanduser(flags.to))) if flags.to else None,
-        [text.strip() for text in keys],
-        [Path(os.path.abspath(file)) for file in (*files, *flags.recipients_files)],
-        Path(os.path.abspath(flags.signing_key)) if flags.signing_key else None,
-    )
-    declare(declaration, file, settings.environment, directories.claims())
+    return {
+        "destination": Path(os.path.abspath(os.path.expanduser(flags.to))) if flags.to else None,
+        "recipients": [text.strip() for text in keys],
+        "recipients_files": [
+            Path(os.path.abspath(one)) for one in (*files, *flags.recipients_files)
+        ],
+        "signing_key": Path(os.path.abspath(flags.signing_key)) if flags.signing_key else None,
+    }

@@ -37,6 +37,11 @@ def config_file() -> Path:
     return _absolute(directory) / "config.toml"
 
 
+def profiles_directory() -> Path:
+    """Return where the person's own profiles lie, if there are any; --config does not move it."""
+    return config_file().parent / "profiles"
+
+
 def claims() -> Claims:
     """Return the claims of this user's runs."""
     return Claims(_made(state_directory() / "claims"))

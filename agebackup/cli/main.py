@@ -43,6 +43,7 @@ COMMANDS = {
     "audit": "Say without a key what is wrong with archives.",
     "ledger": "Check this machine's record of archives, or make it again.",
     "config": "Write an example configuration, or check the one there is.",
+    "profiles": "List the applications that can be declared by name, or show one of them.",
     "schedule": "Install, remove and show the timer that starts `agebackup run`.",
     "run": "Back up every app that is due; what a timer calls.",
     "doctor": "Look at all that a nightly job needs, and say what to do about each fault.",

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agebackup.config.resolving import resolve
@@ -59,9 +60,16 @@ def _sources(profile: Profile, source: Source | None) -> Iterator[Finding]:
                 )
     for tree in profile.attachments:
         yield from _looked_at(f"attachments.{tree.name}".rstrip("."), tree.path, DIRECTORY)
-    for key, paths in (("config", profile.config), ("tokens", profile.tokens)):
+    for key, paths, included in (
+        ("config", profile.config, profile.include_config),
+        ("tokens", profile.tokens, profile.include_tokens),
+    ):
         for path in paths:
-            yield from _looked_at(key, path, EITHER)
+            for finding in _looked_at(key, path, EITHER):
+                if included or os.path.lexists(path):
+                    yield finding
+                else:  # withheld wherever it appears; only a run that is to take it would fail
+                    yield replace(finding, hint=f"create --include-{key} needs it.", fatal=False)
 
 
 def _recipients(profile: Profile) -> Iterator[Finding]:

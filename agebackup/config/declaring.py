@@ -1,11 +1,11 @@
 """Declare one app in the config file: `config init NAME` with its flags, written as TOML."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.config.reading import load_config, parse_config
+from agebackup.config.writing import quoted, quoted_path
 from agebackup.errors import FailedError, UsageError, printable
 from agebackup.model.names import require_app
 from agebackup.model.source import DatabaseSource, Source, TreeSource
@@ -26,15 +26,21 @@ keep_manual = 20
 """
 
 
-@dataclass(frozen=True)
-class Declaration:
-    """An app to declare: what a run takes, where it goes, who can open it. Paths are absolute."""
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where an app's archives go, and who can open them. Paths are absolute."""
 
-    source: Source
     destination: Path | None = None
     recipients: Sequence[str] = ()
     recipients_files: Sequence[Path] = ()
     signing_key: Path | None = None
+
+
+@dataclass(frozen=True)
+class Declaration(Delivery):
+    """An app to declare: what a run takes, where it goes, who can open it. Paths are absolute."""
+
+    source: Source
 
 
 def declare(
@@ -46,7 +52,14 @@ def declare(
     declared already, the file is not understood, or a path cannot be written in TOML; `FailedError`
     where the disk refuses. After any failure the file is as it was.
     """
-    name = require_app(declaration.source.app)
+    append(declaration.source.app, section(declaration), file, environment, claims)
+
+
+def append(
+    app: str, section: str, file: Path, environment: Mapping[str, str], claims: Claims
+) -> None:
+    """Append `section`, the TOML of the app `app`, to the config file `file`; as `declare`."""
+    name = require_app(app)
     before = b""
     if file.exists():
         if any(profile.name == name for profile in load_config(file, environment).apps):
@@ -56,7 +69,7 @@ def declare(
             )
         before = file.read_bytes()
     text = _HEADER.encode() if not before else before.rstrip(b"\n") + b"\n"
-    content = text + b"\n" + section(declaration).encode()
+    content = text + b"\n" + section.encode()
     parse_config(content, file, environment)  # or the next run would find it broken
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,60 +97,56 @@ def section(declaration: Declaration) -> str:
             lines += [f"{role} = {_paths(paths)}", f"include_{role} = true"]
     if source.derived:
         lines.append(f"derived = {_texts(source.derived)}")
-    if declaration.recipients:
-        lines.append(f"recipients = {_texts(declaration.recipients)}")
-    if declaration.recipients_files:
-        lines.append(f"recipients_files = {_paths(declaration.recipients_files)}")
-    if declaration.signing_key is not None:
-        lines.append(f"signing_key = {_path(declaration.signing_key)}")
-    if declaration.destination is not None:
-        lines.append(f"destination = {_path(declaration.destination)}")
+    lines += delivered(declaration)
     for flag in ("follow_symlinks", "raw_sqlite"):
         if getattr(source, flag):
             lines.append(f"{flag} = true")
-    lines += ["", f"[apps.{app}.retention]", _RETENTION]
-    lines += [f"[apps.{app}.guard]", 'shrink = "refuse"', ""]
+    lines += upkeep(app)
     if source.databases:
         lines.append(f"[apps.{app}.databases]")
-        lines += [f"{_text(one.name)} = {_database(one)}" for one in source.databases]
+        lines += [f"{quoted(one.name)} = {_database(one)}" for one in source.databases]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def delivered(one: Delivery) -> list[str]:
+    """Return the lines that say who can open an app's archives and where they go."""
+    lines = []
+    if one.recipients:
+        lines.append(f"recipients = {_texts(one.recipients)}")
+    if one.recipients_files:
+        lines.append(f"recipients_files = {_paths(one.recipients_files)}")
+    if one.signing_key is not None:
+        lines.append(f"signing_key = {quoted_path(one.signing_key)}")
+    if one.destination is not None:
+        lines.append(f"destination = {quoted_path(one.destination)}")
+    return lines
+
+
+def upkeep(app: str) -> list[str]:
+    """Return the lines of the retention and of the guard that a new section has."""
+    lines = ["", f"[apps.{app}.retention]", _RETENTION]
+    return [*lines, f"[apps.{app}.guard]", 'shrink = "refuse"', ""]
 
 
 def _database(database: DatabaseSource) -> str:
     if not database.references:
-        return _path(database.path)
-    return f"{{path = {_path(database.path)}, references = {_texts(database.references)}}}"
+        return quoted_path(database.path)
+    return f"{{path = {quoted_path(database.path)}, references = {_texts(database.references)}}}"
 
 
 def _trees(trees: Sequence[TreeSource]) -> str:
     tables = []
     for tree in trees:
-        named = f", named_by = {_text(tree.named_by)}" if tree.named_by else ""
-        tables.append((tree.name, f"{{path = {_path(tree.path)}{named}}}"))
+        named = f", named_by = {quoted(tree.named_by)}" if tree.named_by else ""
+        tables.append((tree.name, f"{{path = {quoted_path(tree.path)}{named}}}"))
     if all(name for name, _ in tables):
-        return "{" + ", ".join(f"{_text(name)} = {table}" for name, table in tables) + "}"
+        return "{" + ", ".join(f"{quoted(name)} = {table}" for name, table in tables) + "}"
     return "[" + ", ".join(table for _, table in tables) + "]"
 
 
 def _paths(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join(map(_path, paths)) + "]"
+    return "[" + ", ".join(map(quoted_path, paths)) + "]"
 
 
 def _texts(texts: Sequence[str]) -> str:
-    return "[" + ", ".join(map(_text, texts)) + "]"
-
-
-def _path(path: Path) -> str:
-    return _text(str(path).replace("$", "$$"))
-
-
-def _text(text: str) -> str:
-    """Return `text` as a basic string of TOML, which JSON's escapes suit but for DEL."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{printable(text)!r} is not valid UTF-8, so the configuration cannot name it.",
-            hint="Rename it, or name a directory above it.",
-        ) from None
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "[" + ", ".join(map(quoted, texts)) + "]"

@@ -181,7 +181,8 @@ EXAMPLE = """\
 #references = "SELECT path, sha256 FROM attachments"
 
 # One database for each file that matches: {name} stands for what tells them apart, * and ? for
-# anything else, none of them for a dot at the beginning of a name. Fewer than minimum is a failure.
+# anything else, none of them for a dot at the beginning of a name. Several {name}, in different
+# directories, are joined by '-'. Fewer than minimum is a failure.
 #[apps.notes.databases.workspace]
 #glob = "workspaces/{name}/data.db"
 #minimum = 1

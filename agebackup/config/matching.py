@@ -15,15 +15,24 @@ Part = str | re.Pattern[str]
 """One component: a name as it is, or an expression, perhaps with the group `name`."""
 
 
+def literal(text: str) -> str:
+    """Return the pattern that stands for `text` alone."""
+    return re.sub(r"([*?\[\\])", r"\\\1", text)
+
+
 def parse_pattern(text: str) -> tuple[Part, ...]:
     """Return the components of `text`, a pattern relative to some directory.
 
-    `{name}`, which must be there once, stands for one or more characters; the rest is as in
-    `model.globs`, without `**`. Like a shell's, no wildcard matches a dot at a name's beginning.
-    Raises `UsageError`.
+    `{name}`, which must be there, once in a component, stands for one or more characters; the rest
+    is as in `model.globs`, without `**`. Like a shell's, no wildcard matches a dot at a name's
+    beginning. Raises `UsageError`.
     """
-    if text.count(NAME_MARK) != 1:
-        raise UsageError(f"a glob must hold {NAME_MARK} once, and {printable(text)!r} does not.")
+    marks = [part.count(NAME_MARK) for part in text.split("/")]
+    if max(marks) != 1:
+        raise UsageError(
+            f"a glob must hold {NAME_MARK}, once between two slashes, "
+            f"and {printable(text)!r} does not."
+        )
     try:
         return tuple(map(_part, text.split("/")))
     except re.error:
@@ -44,9 +53,9 @@ def _part(text: str) -> Part:
 def matches(directory: Path, pattern: str) -> tuple[tuple[str, Path], ...]:
     """Return name and path of every file below `directory` that matches, by name.
 
-    What belongs to a matched database (-wal, -shm, -journal) is not one. Raises `FailedError`
-    where a directory on the way cannot be read: a match there would be missed in silence; and
-    `UsageError` where two files would have one name.
+    What several `{name}` stand for is joined by "-". What belongs to a matched database (-wal,
+    -shm, -journal) is not one. Raises `FailedError` where a directory on the way cannot be read: a
+    match there would be missed in silence; and `UsageError` where two files would have one name.
     """
     walked = sorted(_walk(str(directory), parse_pattern(pattern), ""))
     paths = {path for _, path in walked}
@@ -70,9 +79,13 @@ def _walk(directory: str, parts: Sequence[Part], name: str) -> Iterator[tuple[st
         if not _is(path, directory=bool(rest)):
             continue
         if rest:
-            yield from _walk(path, rest, named or name)
+            yield from _walk(path, rest, _joined(name, named))
         else:
-            yield named or name, path
+            yield _joined(name, named), path
+
+
+def _joined(*names: str) -> str:
+    return "-".join(filter(None, names))
 
 
 def _entries(directory: str, part: Part) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from agebackup.config.assertions import Declared, assertions
 from agebackup.config.expansion import expand
-from agebackup.config.matching import parse_pattern
+from agebackup.config.matching import literal, parse_pattern
 from agebackup.config.nights import command, keep_pre_restore, retention, watch
 from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import (
@@ -61,13 +61,7 @@ def load_config(file: Path, environment: Mapping[str, str]) -> Config:
 def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> Config:
     """Return what `content` declares, as the content of `file`; raises as `load_config`."""
     top = Where(file)
-    try:
-        raw = tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise top.error("it is not UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise top.error(f"it is not TOML: {printable(str(error))}") from None
-    table = convert(raw, FileTable, top)
+    table = convert(parse_toml(content, top), FileTable, top)
     base = _Base(os.path.dirname(os.path.abspath(file)), environment)
     return Config(
         file,
@@ -78,6 +72,23 @@ def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> 
         trusted_signers=base.optional(table.trusted_signers, top / "trusted_signers"),
         revoked_signers=base.optional(table.revoked_signers, top / "revoked_signers"),
     )
+
+
+def parse_toml(content: bytes, top: Where) -> dict[str, Any]:
+    """Return the tables of `content`; raise `UsageError` of `top`, its file, if it is not TOML."""
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise top.error("it is not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise top.error(f"it is not TOML: {printable(str(error))}") from None
+
+
+def read_app(
+    name: str, raw: dict[str, Any], where: Where, environment: Mapping[str, str]
+) -> Profile:
+    """Return what the app table `raw` declares, standing at `where`; raises as `load_config`."""
+    return _profile(name, raw, where, environment)
 
 
 @dataclass(frozen=True)
@@ -173,7 +184,7 @@ def _database(name: str, raw: object, where: Where, base: _Base) -> DatabaseEntr
 
 def _pattern(text: str, where: Where, base: _Base) -> tuple[Path, str]:
     """Return the directory that the pattern starts in, and the pattern relative to it."""
-    expanded = expand(text, where, base.environment, quote=_quoted)
+    expanded = expand(text, where, base.environment, quote=literal)
     pattern = os.path.normpath(expanded)
     path = Path("/" if pattern.startswith("/") else base.directory)
     pattern = pattern.lstrip("/")
@@ -184,10 +195,6 @@ def _pattern(text: str, where: Where, base: _Base) -> tuple[Path, str]:
     except UsageError as error:
         raise where.again(error) from None
     return path, pattern
-
-
-def _quoted(text: str) -> str:
-    return re.sub(r"([*?\[\\])", r"\\\1", text)
 
 
 def _attachments(

@@ -127,11 +127,11 @@ def test_what_signing_adds_is_described(nightly: World, keys: Keys) -> None:
     made = json.loads(nightly.run("--json", "keygen", "--signing", "-o", "signing").out)
     assert undescribed(made, WORDS["keygen"] | WORDS[""]) == set()
     (nightly.directory / "signers").write_text(made["signer"] + "\n")
-    signed = json.loads(nightly.run("--json", "create", "notes", "--signing-key", "signing").out)
-    archive = signed["results"][0]["path"]
+    out = nightly.directory / "signed"
+    made = nightly.run("create", "notes", "--signing-key", "signing", "--to", out, "--mkdir")
     for name, line in {
         "create": ("create", "notes", "--signing-key", "signing"),
-        "verify": ("verify", archive, "-i", str(keys.identity), "--signers", "signers"),
+        "verify": ("verify", made.out.strip(), "-i", keys.identity, "--signers", "signers"),
         "create-again": ("create", "notes", "--signing-key", "signing", "--dry-run"),
     }.items():
         done = nightly.run("--json", *line)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from agebackup.model.profile import Profile
     from agebackup.operations.inplace_order import InPlaceOrder
     from agebackup.operations.stage import Wanted
-    from agebackup.operations.swap_records import SwapRecords
 
 
 _STAGING = ".~agebackup-inplace-*"
@@ -170,7 +168,7 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
         with looked_at(path, "restore", to) as looking:
             safety = None if options["no_safety"] else _safety(order, to)
             means = Means(claims, records, looking.told(how), safety)
-            report = restore_in_place(replace(order, time=_own_moment(order, records)), means)
+            report = restore_in_place(replace(order, time=records.moment(order.time)), means)
             looking.made_as = report.manifest.archive
     tell(report, to)
     note(report, log, to)
@@ -180,11 +178,6 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
 def _stages_in_a_tree(order: "InPlaceOrder", landing: "Landing") -> bool:
     trees = {tree.path for tree in order.source.trees}
     return any(trees & {*part.target.parents} for part in landing.placed)
-
-
-def _own_moment(order: "InPlaceOrder", records: "SwapRecords") -> datetime:
-    """Return the moment after which the kept states are named: no other restore has this second."""
-    return max([order.time, *(record.time + timedelta(seconds=1) for record in records.all())])
 
 
 def _question(order: "InPlaceOrder") -> str:

@@ -47,9 +47,10 @@ def undone(app: str | None, to: Console) -> int:
                 f"Another restore or undo of {app} came in between.",
                 hint="Look what there is to undo now: run this command again.",
             )
+        moment = known.moment(now().replace(microsecond=0))
         with at_rest(app, to) as declared:
             # Those inside an exchanged tree are no parts of their own.
-            done = undo(asked, now(), known, lambda found: require_unused((*found, *declared)))
+            done = undo(asked, moment, known, lambda found: require_unused((*found, *declared)))
     _tell(asked, done, to)
     _note(done, log, to)
     return 0

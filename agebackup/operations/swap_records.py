@@ -4,6 +4,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,10 @@ class SwapRecords:
     def open(self) -> tuple[SwapRecord, ...]:
         """Return the records of swaps at work or cut off, oldest first; raises as `all`."""
         return tuple(record for record in self.all() if record.open)
+
+    def moment(self, time: datetime) -> datetime:
+        """Return `time`, or the next second that no record's is before or at: for a new record."""
+        return max([time, *(record.time + timedelta(seconds=1) for record in self.all())])
 
     def read(self, key: str) -> SwapRecord:
         """Return the record with that key; raises as `all`."""

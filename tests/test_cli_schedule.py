@@ -467,6 +467,6 @@ def test_the_result_on_stdout(machine: World) -> None:
         outcome = machine.run("schedule", "run-now", "notes")
         assert outcome.code == 0, outcome.err
         said, second = said + outcome.err, Path(outcome.out.strip())
-    assert f"Pruned: {first.stem}" in said
+    assert "Pruned: " in said and first.stem in said
     (second,) = (machine.directory / "out-notes").glob("*.age")
     assert outcome.out == f"{second}\n"

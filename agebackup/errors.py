@@ -25,7 +25,8 @@ SHOWN = 20
 
 def counted(number: int, noun: str) -> str:
     """Return `number` of what `noun` names, as people write it: `1 archive`, `1,200 archives`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def shortened(findings: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from agebackup.errors import (
     StoppedError,
     UsageError,
     VerificationError,
+    counted,
     printable,
     worst,
 )
@@ -64,3 +65,12 @@ def test_printable_shows_no_control_character(name: str) -> None:
 def test_printable_keeps_names_apart(one: str, other: str) -> None:
     """Two different names are never shown alike."""
     assert (one == other) == (printable(one) == printable(other))
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "said"),
+    [(1, "process", "1 process"), (2, "process", "2 processes"), (1200, "file", "1,200 files")],
+)
+def test_numbers_are_written_as_people_do(number: int, noun: str, said: str) -> None:
+    """One of a thing has no plural, and what ends in s gets one that can be spoken."""
+    assert counted(number, noun) == said

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from agebackup.cli.console import Console
+from agebackup.cli.restored import say_what_is_missing
 from agebackup.errors import counted, printable
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def _say(report: "InPlaceReport", to: Console) -> None:
             say(f"    tolerated: {line}")
     if report.heads:
         say(f"  heads as recorded: {', '.join(map(printable, report.heads))}")
-    if report.left_out:
-        say(f"Left out as asked: {', '.join(report.left_out)}.")
-    if report.manifest.derived:
-        patterns = ", ".join(map(printable, report.manifest.derived))
-        say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
+    say_what_is_missing(report.left_out, report.manifest, to)
     if report.safety:
         say(f"The state before this is archived: {printable(report.safety)}")
     if report.outcome == "rolled-back":

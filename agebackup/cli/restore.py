@@ -12,6 +12,7 @@ from agebackup.cli.console import Console, console
 from agebackup.cli.inplace import inplace_options, restored_in_place
 from agebackup.cli.looking import looked_at
 from agebackup.cli.reading import FILE, reading, reading_options
+from agebackup.cli.restored import say_what_is_missing
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import AgebackupError, UsageError, counted, printable
 
@@ -189,11 +190,7 @@ def _tell(to: Console, report: "RestoreReport") -> None:
         f"in {report.seconds:.1f} s; databases: {databases or 'none'}."
     )
     say(str(report.origin))
-    if report.left_out:
-        say(f"Left out as asked: {', '.join(report.left_out)}.")
-    if report.manifest.derived:
-        patterns = ", ".join(map(printable, report.manifest.derived))
-        say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
+    say_what_is_missing(report.left_out, report.manifest, to)
     if report.previous_state:
         say(f"The state before this is in {printable(report.previous_state)}.")
     to.output.result_of_work(printable(report.target), **msgspec.to_builtins(report))

@@ -39,6 +39,6 @@ def require_unused(databases: Sequence[Path]) -> str:
     if not seen.looked:
         return "This system does not tell who has files open: only locks were looked at."
     if seen.unseen:
-        which = counted(seen.unseen, "process").replace("processs", "processes")
+        which = counted(seen.unseen, "process")
         return f"{which} of other users could not be looked into: only locks tell of those."
     return ""

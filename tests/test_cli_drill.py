@@ -79,6 +79,20 @@ def test_a_good_drill(notes: World, keys: Keys) -> None:
     assert "drilled" in notes.run("log", "notes").out
 
 
+def test_the_receipt_claims_no_hash_that_was_not_found(
+    notes: World, keys: Keys, other_keys: Keys
+) -> None:
+    """Of a rekeyed archive the old file passes too, so its receipt names neither file's hash."""
+    (archive,) = archives(notes)
+    old = archive.read_bytes()
+    new = ("-r", other_keys.recipient, "--yes")
+    assert notes.run("rekey", archive, "-i", keys.identity, *new).code == 0
+    archive.write_bytes(old)
+    assert drill(notes, keys, "--archive", archive).code == 0
+    (row,) = drills(notes)
+    assert json.loads(row["receipt"])["sha256"] == ""
+
+
 def test_a_signed_receipt(notes: World, keys: Keys) -> None:
     """Stock ssh-keygen says who signed the receipt, for this purpose and for no archive."""
     key = ssh_key(notes.directory / "signing")

@@ -196,7 +196,8 @@ class Drill:
             order = self._order(path, expected_bytes(looking.record))
             drilled = drill(order, ground.claims, looking.told(ground.reading))
             looking.made_as = drilled.manifest.archive
-        sha256 = looking.record.sha256 if looking.record else ""
+        record = looking.record  # of a rekeyed archive either file is taken: which, nobody says
+        sha256 = record.sha256 if record and not record.former else ""
         self._receipt = replace(filled(self._receipt, drilled), sha256=sha256)
         require_itself(path, drilled)
         self._require_app(path, drilled)

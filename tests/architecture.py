@@ -90,8 +90,8 @@ def layers(module: Module) -> Iterator[str]:
 
 
 def wiring(module: Module) -> Iterator[str]:
-    """cli/wiring.py alone turns a profile into collaborators."""
-    if module.layer != "cli" or module.path == "cli/wiring.py":
+    """cli/wiring.py, and for destinations cli/remotes.py, alone pick collaborators."""
+    if module.layer != "cli" or module.path in ("cli/wiring.py", "cli/remotes.py"):
         return
     for node, name in imports(module, ast.walk(module.tree)):
         if name.startswith("agebackup.destinations"):

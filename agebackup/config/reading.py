@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agebackup.config.assertions import Declared, assertions
+from agebackup.config.elsewhere import remotes, split
 from agebackup.config.expansion import expand
 from agebackup.config.matching import literal, parse_pattern
 from agebackup.config.nights import command, keep_pre_restore, retention, watch
@@ -123,6 +124,7 @@ def _profile(
     databases = tuple(
         _database(key, one, where / "databases" / key, base) for key, one in table.databases.items()
     )
+    first, others = split(table.destination, where / "destination")
     profile = Profile(
         name=name,
         base=Path(base.directory),
@@ -141,7 +143,8 @@ def _profile(
         recipients=_recipients(table.recipients, where / "recipients"),
         recipients_files=base.paths(table.recipients_files, where / "recipients_files"),
         signing_key=base.optional(table.signing_key, where / "signing_key"),
-        destination=base.optional(table.destination, where / "destination"),
+        destination=base.optional(first, where / "destination"),
+        remotes=remotes(others, base.path),
         consistency=table.consistency,
         level=_level(table.compress, where / "compress"),
         proof=table.proof,

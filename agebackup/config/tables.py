@@ -124,6 +124,14 @@ class RestoreTable(Table, frozen=True):
     row_tolerance: int | str = 0
 
 
+class DestinationTable(Table, frozen=True):
+    """One of `destination`, where it is more than a text."""
+
+    to: str
+    allow_public: bool = False
+    bwlimit: str = ""
+
+
 class AppTable(Table, frozen=True):
     """One app. Entries of `databases` and `attachments` are converted one by one, by their name."""
 
@@ -142,7 +150,7 @@ class AppTable(Table, frozen=True):
     recipients: list[str] = []
     recipients_files: list[str] = []
     signing_key: str | None = None
-    destination: str | None = None
+    destination: str | list[Any] | None = None
     consistency: Literal["atomic", "per-database"] = "atomic"
     compress: str = "none"
     proof: bool = True

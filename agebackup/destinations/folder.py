@@ -46,6 +46,10 @@ class Folder:
         """What the ledger calls this folder: its real path, one for every name it has."""
         return os.path.realpath(self.path)
 
+    def called(self, name: str) -> str:
+        """Return the path of `name` here."""
+        return str(self.path / name)
+
     def entries(self) -> tuple[FolderEntry, ...]:
         """Return every name here; raises as `listing.read_entries`."""
         return read_entries(self.path)

@@ -75,6 +75,8 @@ def _refused(entry: FolderEntry, name: ArchiveName, now: datetime) -> Other | No
     """Return why what is called like an archive cannot count as one."""
     if not entry.regular:
         return Other(entry, "link", "it is no regular file", entry.name)
+    if entry.partial:
+        return Other(entry, "temporary", "it was not carried there whole", entry.name)
     if entry.evicted:
         return Other(
             entry, "evicted", "only its name is here, its content is in the cloud", entry.name

@@ -23,7 +23,9 @@ archive; nearly an archive's name; an archive from the future; no regular file."
 class FolderEntry:
     """One name in a folder with what `lstat` says. `inode` is (device, inode).
 
-    `evicted`: the content is only in the cloud, so reading would download it.
+    `evicted`: the content is only in the cloud, so reading would download it. Of a remote, where
+    there is no inode: `partial` is a file that was not carried there whole, and `sha256` what the
+    server says of its content, "" where it says nothing.
     """
 
     name: str
@@ -32,6 +34,8 @@ class FolderEntry:
     regular: bool = True
     evicted: bool = False
     inode: tuple[int, int] = (0, 0)
+    partial: bool = False
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from agebackup.model.retention import Policy
 from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Count, Source
 from agebackup.model.watch import Watch
+from agebackup.model.whereabouts import Whereabouts
 
 DEFAULT_LEVEL = 3
 """Zstandard's own default level."""
@@ -59,7 +60,8 @@ class Profile:
     Zstandard's, None for no compression. `include_config` and `include_tokens` take these without
     the flag: a timer gives none. `keep_pre_restore` is how long what a restore in place put aside
     is kept, None: as long as usual. Without `retention` nothing of the app is ever pruned.
-    `assertions` are what a drill asks of a restored copy.
+    `assertions` are what a drill asks of a restored copy. Archives are published in `destination`,
+    a folder or FILE.age there; copies of them are carried to the `remotes`.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Profile:
     recipients_files: tuple[Path, ...] = ()
     signing_key: Path | None = None
     destination: Path | None = None
+    remotes: tuple[Whereabouts, ...] = ()
     consistency: Literal["atomic", "per-database"] = "atomic"
     level: int | None = None
     proof: bool = True

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from agebackup.destinations.folder import Folder
+from agebackup.destinations.interface import Destination
 from agebackup.errors import RefusedError, shortened
 from agebackup.ledger import Ledger
 from agebackup.model.inventory import Held, reliable
@@ -17,7 +17,7 @@ BY_HAND = "deleted by hand"
 
 
 def require_deletable(
-    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime, *, even_last: bool
+    chosen: Sequence[Held], folder: Destination, ledger: Ledger, now: datetime, *, even_last: bool
 ) -> None:
     """Raise `RefusedError` where a kept archive, or an app's last good one, is among `chosen`.
 
@@ -54,7 +54,7 @@ def require_deletable(
 
 
 def delete(
-    chosen: Sequence[Held], folder: Folder, ledger: Ledger, now: datetime, progress: Progress
+    chosen: Sequence[Held], folder: Destination, ledger: Ledger, now: datetime, progress: Progress
 ) -> Iterator[ArchiveName]:
     """Remove `chosen` from `folder`, file and record; yield the name of each that is gone.
 

@@ -1,9 +1,8 @@
 """Look into a destination, and join what lies there with what the ledger knows."""
 
-import os
 from datetime import datetime
 
-from agebackup.destinations.folder import Folder
+from agebackup.destinations.interface import Destination
 from agebackup.errors import NotFoundError, RefusedError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.classifying import classify
@@ -11,17 +10,17 @@ from agebackup.model.inventory import Held, Inventory
 from agebackup.model.names import ArchiveName
 
 
-def take_inventory(folder: Folder, ledger: Ledger | None, now: datetime) -> Inventory:
+def take_inventory(folder: Destination, ledger: Ledger | None, now: datetime) -> Inventory:
     """Return what lies in `folder`, from names and status alone: no file is opened.
 
     The ledger is read before the folder, so that an archive published meanwhile is not missing; one
-    deleted meanwhile may be. Raises what `Folder.entries` and `Ledger.archives` raise.
+    deleted meanwhile may be. Raises what `Destination.entries` and `Ledger.archives` raise.
     """
     records = ledger.archives(destination=folder.key, deleted=True, pending=True) if ledger else ()
     return classify(folder.entries(), records, folder.key, now)
 
 
-def find_archive(name: str, folder: Folder, ledger: Ledger, now: datetime) -> Held:
+def find_archive(name: str, folder: Destination, ledger: Ledger, now: datetime) -> Held:
     """Return the archive called `name` in `folder`, even if it is evicted or from the future.
 
     Raises `RefusedError` for what is there and is none, `NotFoundError` where there is nothing, and
@@ -31,14 +30,15 @@ def find_archive(name: str, folder: Folder, ledger: Ledger, now: datetime) -> He
     for held in inventory.nameable:
         if str(held.name) == name:
             return held
-    shown = printable(str(folder.path / name))
-    if ArchiveName.parse(name) is None and os.path.lexists(folder.path / name):
+    shown = printable(folder.called(name))
+    stranger = any(other.entry.name == name for other in inventory.others)
+    if ArchiveName.parse(name) is None and (stranger or not name or folder.has(name)):
         raise RefusedError(
             f"{shown} is not named as an archive: no rule ever looks at it.",
             hint="Only archives under their own names are tagged, kept or deleted. If this file "
             "is to go, remove it as any other.",
         )
-    if any(other.entry.name == name for other in inventory.others):
+    if stranger:
         raise RefusedError(
             f"{shown} is no regular file, so it is no archive.",
             hint="Look what put it there.",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from agebackup.destinations.folder import Folder
+from agebackup.destinations.interface import Destination
 from agebackup.errors import UsageError, printable
 from agebackup.ledger import Ledger
 from agebackup.model.inventory import Held, record_of
 from agebackup.model.records import ArchiveRecord
 
 
-def label(held: Held, folder: Folder, ledger: Ledger, **changes: Any) -> ArchiveRecord:
+def label(held: Held, folder: Destination, ledger: Ledger, **changes: Any) -> ArchiveRecord:
     """Write `changes` (`tag`, `kept`) into the record of `held`, which lies in `folder`; return it.
 
     One that the ledger does not know gets a record as another machine's. Raises `LedgerError`.

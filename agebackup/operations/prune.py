@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from agebackup.destinations.folder import Folder
+from agebackup.destinations.interface import Destination
 from agebackup.errors import RefusedError, UsageError, shortened
 from agebackup.ledger import Ledger
 from agebackup.model.changes import held_back
@@ -66,7 +66,7 @@ class PruneReport:
     refusal: RefusedError | None = None
 
 
-def prospect(order: PruneOrder, folder: Folder, ledger: Ledger | None) -> PruneReport:
+def prospect(order: PruneOrder, folder: Destination, ledger: Ledger | None) -> PruneReport:
     """Return what `prune` would do now, without doing it.
 
     Raises `UsageError` for a policy that keeps nothing, and what the folder and the ledger raise.
@@ -76,7 +76,7 @@ def prospect(order: PruneOrder, folder: Folder, ledger: Ledger | None) -> PruneR
 
 def prune(
     order: PruneOrder,
-    folder: Folder,
+    folder: Destination,
     ledger: Ledger,
     progress: Progress,
     told: Callable[[str, str], None],
@@ -100,7 +100,7 @@ def prune(
 
 
 def _decided(
-    order: PruneOrder, folder: Folder, ledger: Ledger | None
+    order: PruneOrder, folder: Destination, ledger: Ledger | None
 ) -> tuple[PruneReport, list[Held]]:
     require_sensible(order.policy)
     inventory = take_inventory(folder, ledger, order.now)
@@ -210,7 +210,7 @@ def _too_many(order: PruneOrder, names: list[str], what: str, limit: int) -> Ref
     )
 
 
-def _require_newest(planned: Plan, folder: Folder, order: PruneOrder) -> None:
+def _require_newest(planned: Plan, folder: Destination, order: PruneOrder) -> None:
     """Raise `RefusedError` unless the archive for whose sake others go is still there."""
     for wanted in ("good", "unproved"):
         kept = (one.candidate for one in planned.kept if one.candidate.grade == wanted)

@@ -7,7 +7,7 @@ killed in between leaves a row that says "delete" and perhaps the file; `finish_
 from collections.abc import Iterator
 from datetime import datetime
 
-from agebackup.destinations.folder import Folder
+from agebackup.destinations.interface import Destination
 from agebackup.errors import FailedError
 from agebackup.ledger import Ledger
 from agebackup.model.inventory import Held, Inventory, record_of, reliable
@@ -20,7 +20,7 @@ FINISHED = "an earlier run had decided so"
 """Why an archive goes whose deletion was cut short, for the log."""
 
 
-def remove(held: Held, folder: Folder, ledger: Ledger, now: datetime, why: str) -> None:
+def remove(held: Held, folder: Destination, ledger: Ledger, now: datetime, why: str) -> None:
     """Remove the archive `held` from `folder`, recording `why`.
 
     Raises `LedgerError` where the ledger refuses, and `FailedError` where the folder does: then
@@ -40,7 +40,7 @@ def remove(held: Held, folder: Folder, ledger: Ledger, now: datetime, why: str) 
 
 
 def finish_deletions(
-    app: str, folder: Folder, ledger: Ledger, now: datetime, progress: Progress
+    app: str, folder: Destination, ledger: Ledger, now: datetime, progress: Progress
 ) -> Iterator[str]:
     """End the deletions of `app` in `folder` that were cut short; yield the name of each that went.
 
@@ -48,7 +48,7 @@ def finish_deletions(
     that was marked as kept since, whose content is in the cloud by now, or that became the last
     good archive: the decision is then taken back. In a folder that may not be the known one, what
     is absent stays undecided. Where a file cannot be removed, the others still go, and then what
-    `Folder.remove` said is raised; also raises what `take_inventory` and the ledger raise.
+    `Destination.remove` said is raised; also raises what `take_inventory` and the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
     unfinished = [row for row in rows if row.pending == "delete"]
@@ -67,7 +67,7 @@ def finish_deletions(
         raise failures[0]
 
 
-def _finish(row: ArchiveRecord, inventory: Inventory, folder: Folder, ledger: Ledger) -> bool:
+def _finish(row: ArchiveRecord, inventory: Inventory, folder: Destination, ledger: Ledger) -> bool:
     """End the deletion of `row` or take it back; return whether the archive is gone."""
     held = next((one for one in inventory.nameable if str(one.name) == row.name), None)
     if held is None:

@@ -1,0 +1,46 @@
+"""From what a person writes of a destination to the collaborator that reaches it."""
+
+from typing import TYPE_CHECKING
+
+from agebackup.cli import directories
+from agebackup.cli.console import Console
+from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
+
+if TYPE_CHECKING:
+    from agebackup.destinations.interface import Destination, Means, Remote
+
+
+def destination_at(text: str, to: Console) -> "Destination":
+    """Return the destination that `text` names: a folder, whose existence shows when it is read,
+    or a remote. Raises `UsageError` for what can be none."""
+    from agebackup.destinations.folder import listed_folder
+
+    place = parse_whereabouts(text)
+    return listed_folder(place.place) if place.is_folder else remote_at(place, to)
+
+
+def remote_at(place: Whereabouts, to: Console) -> "Remote":
+    """Return what carries copies to `place` and from it; nothing is reached yet."""
+    from agebackup.destinations.folder import listed_folder
+    from agebackup.destinations.mirror import Mirror
+    from agebackup.destinations.rclone import Rclone
+
+    means = means_for(place, to)
+    if place.kind == "rclone":
+        return Rclone(place, means)
+    if place.is_folder:
+        return Mirror(listed_folder(place.place), means)
+    raise AssertionError(place.kind)
+
+
+def means_for(place: Whereabouts, to: Console) -> "Means":
+    """Return what a remote works with: the programs it runs have the whole environment."""
+    from agebackup.destinations.interface import Means
+
+    return Means(
+        environment=to.settings.environment,
+        workspace=directories.workspace(None),
+        claims=directories.claims(),
+        progress=to.progress,
+        bandwidth=place.bandwidth,
+    )

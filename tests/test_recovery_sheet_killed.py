@@ -35,8 +35,8 @@ def test_killed_at_any_call(world: World, keys: Keys, other_keys: Keys) -> None:
     points = list(kill_points(world, words))
     whole = page.read_bytes()
     assert len(points) > 10
-    for older in (None, b"the page before"):
-        for point in points:
+    for older, tried in ((b"the page before", points), (None, points[::3])):
+        for point in tried:
             page.unlink(missing_ok=True)
             if older is not None:
                 page.write_bytes(older)

@@ -400,6 +400,7 @@ CREATE TABLE sends (uuid TEXT NOT NULL PRIMARY KEY, user_uuid TEXT REFERENCES us
     access_count INTEGER NOT NULL, creation_date DATETIME NOT NULL,
     revision_date DATETIME NOT NULL, expiration_date DATETIME, deletion_date DATETIME NOT NULL,
     disabled BOOLEAN NOT NULL, hide_email BOOLEAN);
+INSERT INTO __diesel_schema_migrations (version) VALUES ('20180114171611'), ('20260505120000');
 INSERT INTO users (uuid, created_at, updated_at, email, name, password_hash, salt,
     password_iterations, akey, security_stamp, equivalent_domains, excluded_globals)
     VALUES ('u', 0, 0, 'a@b', 'A', x'00', x'00', 1, 'k', 's', '[]', '[]');

@@ -42,7 +42,7 @@ def test_each_profile_is_understood(name: str) -> None:
 
 
 def _nested(text: str) -> str:
-    return text.replace("[databases.", "[app.databases.")
+    return re.sub(r"^\[", "[app.", text, flags=re.MULTILINE)
 
 
 def test_every_profile_has_a_state() -> None:

@@ -167,6 +167,7 @@ def test_a_newer_schema_is_refused_and_what_was_ruined_comes_back(
     assert list(world.directory.rglob("*.pre_restore_*"))
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize(
     ("state", "name"),
     [(HOME_ASSISTANT, ".ha_run.lock"), (MSGVAULT, "daemon.lock")],
@@ -209,6 +210,7 @@ def test_firefox_that_locked_its_profile_is_at_work(world: World, keys: Keys) ->
     app.require_back(before)
 
 
+@pytest.mark.linux
 def test_vaultwarden_at_work_is_not_overrun(world: World, keys: Keys) -> None:
     """While a process called vaultwarden runs nothing is replaced; afterwards all comes back."""
     app = known(world, keys, VAULTWARDEN)

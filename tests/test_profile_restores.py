@@ -464,6 +464,7 @@ def test_what_is_not_here_is_not_declared(world: World, keys: Keys) -> None:
     words = ("known", "--profile", "work-buddy", "--root", root, "-r", keys.recipient)
     done = world.run("config", "init", *words)
     assert done.code == 0 and "db/truth_registry.db, restore.running." in done.err, done.err
+    assert "behind a #: restore.pause, restore.resume, restore.migrate." in done.err
     rules = load_config(world.config, world.env).app("known").restore
     assert {gate.database for gate in rules.gates} == {"tasks", "projects", "entities", "settings"}
     assert rules.running is None and not rules.migrate and not rules.pause

@@ -10,7 +10,7 @@ from agebackup.config.declaring import Delivery, append, delivered, upkeep
 from agebackup.config.known import path_of
 from agebackup.config.prescribing import (
     Surroundings,
-    fit_commands,
+    fit_restore,
     restore_lines,
     rooted,
     rooted_commands,
@@ -108,7 +108,12 @@ def fit(declaration: KnownDeclaration) -> Fitted:
                 f"{printable(str(declaration.root))} that could be included.",
                 hint=f"Leave --include-{role} out.",
             )
-    left_out += fit_commands(app, Surroundings(declaration.root, declaration.search_path))
+    around = Surroundings(declaration.root, declaration.search_path)
+    version = app.get("version")
+    if isinstance(version, list) and not around.can_run(version):
+        left_out.append("version")
+        del app["version"]
+    left_out += fit_restore(app, around)
     return Fitted({name: one for name, one in app.items() if one not in ([], {})}, tuple(left_out))
 
 

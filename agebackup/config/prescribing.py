@@ -63,16 +63,12 @@ def rooted_commands(app: Mapping[str, Any], root: str) -> dict[str, Any]:
     return {name: rooted(one, root) if name in _HOLDERS else one for name, one in app.items()}
 
 
-def fit_commands(app: dict[str, Any], around: Surroundings) -> tuple[str, ...]:
-    """Take out of the app table `app`, whose root is written out, what cannot be here.
+def fit_restore(app: dict[str, Any], around: Surroundings) -> tuple[str, ...]:
+    """Take out of `restore` of the app table `app`, whose root is written out, what cannot be here.
 
     That is a command whose program is not here, and what speaks of a database that `app` does not
     declare, or of a version that nothing tells. Returns the keys of the commands taken out.
     """
-    left_out = []
-    if isinstance(app.get("version"), list) and not around.can_run(app["version"]):
-        left_out.append("version")
-        del app["version"]
     rules = dict(app.get("restore", {}))
     gone = {name for name in _COMMANDS if name in rules and not around.can_run(rules[name])}
     if gone & _PAIR:  # one without the other would leave the application as it should not be
@@ -84,7 +80,7 @@ def fit_commands(app: dict[str, Any], around: Surroundings) -> tuple[str, ...]:
         if "argv" in one and not around.can_run(one):
             gone.add(f"gates.{gate}")
     app["restore"] = _of_declared(rules, app.get("databases", {}), gone)
-    return (*left_out, *(f"restore.{name}" for name in sorted(gone)))
+    return tuple(f"restore.{name}" for name in sorted(gone))
 
 
 def _of_declared(

@@ -29,7 +29,7 @@ package_of() {
     bsdtar) echo libarchive-tools ;;
     ssh-keygen) echo openssh-client ;;
     shasum) echo perl ;;
-    setpriv | unshare | mount) echo util-linux ;;
+    setpriv | unshare | mount | flock) echo util-linux ;;
     sha256sum) echo coreutils ;;
     crontab) echo cron ;;
     systemd-analyze) echo systemd ;;

@@ -400,6 +400,7 @@ CREATE TABLE sends (uuid TEXT NOT NULL PRIMARY KEY, user_uuid TEXT REFERENCES us
     access_count INTEGER NOT NULL, creation_date DATETIME NOT NULL,
     revision_date DATETIME NOT NULL, expiration_date DATETIME, deletion_date DATETIME NOT NULL,
     disabled BOOLEAN NOT NULL, hide_email BOOLEAN);
+INSERT INTO __diesel_schema_migrations (version) VALUES ('20180114171611'), ('20260505120000');
 INSERT INTO users (uuid, created_at, updated_at, email, name, password_hash, salt,
     password_iterations, akey, security_stamp, equivalent_domains, excluded_globals)
     VALUES ('u', 0, 0, 'a@b', 'A', x'00', x'00', 1, 'k', 's', '[]', '[]');
@@ -643,6 +644,7 @@ CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT NOT NULL, type TEXT NOT NULL
     value INTEGER DEFAULT 50, compacts TEXT DEFAULT '[]', author TEXT, verified INTEGER,
     custom_json TEXT DEFAULT '{}', index_level INTEGER DEFAULT 2);
 CREATE INDEX idx_notes_value ON notes(value);
+CREATE INDEX idx_notes_custom ON notes(json_extract(custom_json, '$'));
 CREATE VIRTUAL TABLE notes_fts USING fts5(title, body, tags, tokenize='porter unicode61');
 CREATE TABLE tags (note_id TEXT NOT NULL REFERENCES notes(id) ON DELETE CASCADE,
     tag TEXT NOT NULL, PRIMARY KEY (note_id, tag));
@@ -650,7 +652,8 @@ CREATE TABLE edges (source_id TEXT NOT NULL, target_id TEXT NOT NULL, link_type 
     inline INTEGER DEFAULT 0, position INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (source_id, target_id, link_type));
 CREATE TABLE index_meta (key TEXT PRIMARY KEY, value TEXT);
-INSERT INTO notes (id, title, type, path) VALUES ('n1', 'One', 'note', 'One.md');
+INSERT INTO notes (id, title, type, path, custom_json)
+    VALUES ('n1', 'One', 'note', 'One.md', '{"mood": "calm"}');
 INSERT INTO notes_fts VALUES ('One', 'links to Two', '');
 INSERT INTO index_meta VALUES ('schema_version', '8');
 """,

@@ -8,7 +8,7 @@ import pytest
 from conftest import Keys, World
 from hypothesis import given
 from hypothesis import strategies as st
-from profile_states import FIREFOX, MSGVAULT, STATES, VAULTWARDEN, WORKMEM
+from profile_states import FIREFOX, MSGVAULT, STATES, VAULTWARDEN
 from test_documents import blocks, shell
 from test_json_documents import WORDS, undescribed
 
@@ -42,7 +42,7 @@ def test_each_profile_is_understood(name: str) -> None:
 
 
 def _nested(text: str) -> str:
-    return text.replace("[databases.", "[app.databases.")
+    return re.sub(r"^\[", "[app.", text, flags=re.MULTILINE)
 
 
 def test_every_profile_has_a_state() -> None:
@@ -280,17 +280,6 @@ def test_the_readme_declares_what_it_finds(world: World, keys: Keys) -> None:
     assert done.returncode == 0, done.stderr
     assert "--profile msgvault" in done.stdout
     assert len(list((world.home / "Dropbox" / "backups").glob("mail-*.age"))) == 1
-
-
-def test_a_familiar_command_line_has_its_counterpart(world: World, keys: Keys) -> None:
-    """What `workmem backup` did, one file replaced each time and read back, works with ours."""
-    root = world.directory / "bin"
-    WORKMEM.build(root)
-    words = ("create", "--db", root / "memory.db", "--to", "backup.age", "-r", keys.recipient)
-    for _ in range(2):
-        assert world.run(*words).code == 0
-    read = world.run("cat", "backup.age", "memory.db", "-i", keys.identity)
-    assert read.code == 0 and read.out.startswith("SQLite format 3")
 
 
 def test_what_is_printed_as_json_is_described(world: World, keys: Keys) -> None:

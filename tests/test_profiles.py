@@ -16,7 +16,6 @@ from profile_states import (
     SQLITE,
     STATES,
     VAULTWARDEN,
-    WORK_BUDDY,
     State,
 )
 
@@ -132,18 +131,6 @@ def test_tokens_that_are_not_there_yet_stay_out_later(world: World, keys: Keys) 
     words = ("other", "--profile", "vaultwarden", "--root", root, "--include-tokens")
     done = init(world, keys, *words)
     assert done.code == 2 and "There are no tokens" in done.err
-
-
-def test_a_newer_schema_is_refused(world: World, keys: Keys) -> None:
-    """The guard of work-buddy's databases fires on a restore, and a flag overrides it."""
-    root = declared(world, keys, WORK_BUDDY)
-    with closing(sqlite3.connect(root / "db" / "task_metadata.db")) as connection:
-        connection.execute("PRAGMA user_version = 12")
-    assert world.run("create", "known").code == 0
-    words = ("restore", "known:latest", "-i", keys.identity, "--target", "restored")
-    refused = world.run(*words)
-    assert refused.code == 13 and "database tasks has user_version 12" in refused.err, refused.err
-    assert world.run(*words, "--max-user-version", "tasks=12").code == 0
 
 
 def test_the_figures_of_an_application_are_recorded(world: World, keys: Keys) -> None:

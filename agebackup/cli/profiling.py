@@ -129,6 +129,9 @@ def init_profile(wish: Wish, file: Path, output: Output, options: dict[str, Any]
         output.say(f"  - {note}")
     if fitted.left_out:
         output.say(f"  - Not there, so not declared: {printable(', '.join(fitted.left_out))}.")
+    if known.suggested:
+        names = printable(", ".join(f"restore.{one}" for one in known.suggested))
+        output.say(f"  - To be made fit for this machine before it counts, behind a #: {names}.")
     output.say(f"See: agebackup config check {app}")
     output.result(
         printable(str(file)),

@@ -1,7 +1,6 @@
 """A known application declared: its profile, fitted to what is there, as a section of TOML."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,13 @@ from typing import Any
 
 from agebackup.config.declaring import Delivery, append, delivered, upkeep
 from agebackup.config.known import path_of
+from agebackup.config.prescribing import (
+    Surroundings,
+    fit_restore,
+    restore_lines,
+    rooted,
+    rooted_commands,
+)
 from agebackup.config.usual import absent
 from agebackup.config.writing import key, quoted_path, toml
 from agebackup.errors import UsageError, printable
@@ -16,6 +22,8 @@ from agebackup.model.knownapp import KnownApp
 from agebackup.system.claims import Claims
 
 _SECRETS = ("config", "tokens")
+_TABLES = ("databases", "restore")
+"""Keys of an app that are written as tables of their own, below all others."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +81,12 @@ def _require_state(declaration: KnownDeclaration) -> None:
 
 
 def fit(declaration: KnownDeclaration) -> Fitted:
-    """Return the app table of the profile without what is optional and not there.
+    """Return the app table of the profile without what is optional, or cannot run, and not there.
 
     Of config and tokens that are to be taken each time, what is absent is left out as well: every
     run would fail for it. Raises `UsageError` where nothing of them is left.
     """
-    app = dict(declaration.known.app)
+    app = rooted_commands(declaration.known.app, str(declaration.root))
     left_out: list[str] = []
 
     def stays(path: str, role: str = "") -> bool:
@@ -100,10 +108,12 @@ def fit(declaration: KnownDeclaration) -> Fitted:
                 f"{printable(str(declaration.root))} that could be included.",
                 hint=f"Leave --include-{role} out.",
             )
+    around = Surroundings(declaration.root, declaration.search_path)
     version = app.get("version")
-    if isinstance(version, list) and not shutil.which(version[0], path=declaration.search_path):
+    if isinstance(version, list) and not around.can_run(version):
         left_out.append("version")
         del app["version"]
+    left_out += fit_restore(app, around)
     return Fitted({name: one for name, one in app.items() if one not in ([], {})}, tuple(left_out))
 
 
@@ -122,25 +132,29 @@ def known_section(declaration: KnownDeclaration, fitted: Fitted) -> str:
         f"[apps.{name}]",
         f"root = {quoted_path(declaration.root)}",
     ]
-    plain = {one: value for one, value in fitted.app.items() if one != "databases"}
-    lines += [f"{one} = {toml(value)}" for one, value in plain.items()]
+    lines += _plain_lines(fitted.app)
     lines += [f"include_{role} = true" for role in _SECRETS if role in declaration.included]
     lines += delivered(declaration)
-    lines += [*upkeep(name), *described_databases(f"apps.{name}.", fitted.app)]
+    suggested = rooted(declaration.known.suggested, str(declaration.root))
+    lines += [*upkeep(name), *_table_lines(f"apps.{name}.", fitted.app, suggested)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def described_databases(above: str, app: Mapping[str, Any]) -> list[str]:
-    """Return the lines of the databases of the app table `app`, a table each below `above`."""
+def _plain_lines(app: Mapping[str, Any]) -> list[str]:
+    return [f"{one} = {toml(value)}" for one, value in app.items() if one not in _TABLES]
+
+
+def _table_lines(above: str, app: Mapping[str, Any], suggested: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the tables of the app table `app`, each of them below `above`."""
     lines = []
     for name, one in app.get("databases", {}).items():
         table = {"path": one} if isinstance(one, str) else one
         lines.append(f"[{above}databases.{key(name)}]")
         lines += [f"{key(word)} = {toml(value)}" for word, value in table.items()] + [""]
-    return lines
+    return [*lines, *restore_lines(above, app.get("restore", {}), suggested)]
 
 
 def described(known: KnownApp) -> str:
     """Return what the profile `known` declares, as TOML without what only the person can say."""
-    plain = [f"{one} = {toml(value)}" for one, value in known.app.items() if one != "databases"]
-    return "\n".join([*plain, "", *described_databases("", known.app)]).strip("\n")
+    lines = [*_plain_lines(known.app), "", *_table_lines("", known.app, known.suggested)]
+    return "\n".join(lines).strip("\n")

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import msgspec
 
 from agebackup.config.matching import NAME_MARK, parse_pattern
+from agebackup.config.prescribing import rooted, rooted_commands
 from agebackup.config.reading import parse_toml, read_app
+from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import AppTable, Table, Where, convert
 from agebackup.errors import UsageError, printable
 from agebackup.model.knownapp import LINUX, MACOS, Evidence, KnownApp, named
@@ -23,7 +25,7 @@ _SUFFIX = ".toml"
 _ROOT = "/root-of-the-app"
 SAID_BY_PROFILES = (
     *("databases", "attachments", "config", "tokens", "derived", "exclude"),
-    *("version", "prepare", "finish", "consistency", "follow_symlinks", "raw_sqlite"),
+    *("version", "prepare", "finish", "consistency", "follow_symlinks", "raw_sqlite", "restore"),
 )
 """The keys of an app's table that describe the app; all others are the person's to say."""
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -56,6 +58,7 @@ class ProfileTable(Table, frozen=True):
     optional: tuple[Text, ...] = ()
     notes: tuple[Text, ...] = ()
     app: dict[str, Any] = msgspec.field(default_factory=dict)
+    suggested: dict[str, Any] = msgspec.field(default_factory=dict)
     refused: str = ""
     instead: str = ""
 
@@ -131,6 +134,7 @@ def parse_known(content: bytes, file: Path, *, origin: str = "") -> KnownApp:
         optional=table.optional,
         notes=tuple(map(printable, table.notes)),
         app=table.app,
+        suggested=table.suggested,
         refused=printable(table.refused),
         instead=printable(table.instead),
         origin=origin,
@@ -158,7 +162,7 @@ def _required(name: str, table: ProfileTable, top: Where) -> tuple[str, ...]:
     """Return what must be there below a root, after everything that is said was understood."""
     where = top / "app"
     if table.refused:
-        if table.app:
+        if table.app or table.suggested:
             raise where.error("an app that is refused is not described")
         return ()
     if not table.app:
@@ -166,14 +170,25 @@ def _required(name: str, table: ProfileTable, top: Where) -> tuple[str, ...]:
     for key in table.app:
         if key not in SAID_BY_PROFILES and key in _app_keys():
             raise (where / key).error("this is for the config file to say", _hint(key))
-    profile = read_app(name, {**table.app, "root": _ROOT}, where, {})
+    profile = read_app(name, {**rooted_commands(table.app, _ROOT), "root": _ROOT}, where, {})
     _require_below_root(profile, where)
+    _check_suggested(table, profile, top / "suggested")
     said = list(_said(table.app))
     for index, path in enumerate(table.optional):
         if path not in said:
             problem = f"{printable(path)} is no path that 'app' names"
             raise (top / "optional" / f"[{index}]").error(problem)
     return tuple(_needed(table.app.get("databases", {}), table.optional))
+
+
+def _check_suggested(table: ProfileTable, profile: Profile, where: Where) -> None:
+    """Raise `UsageError` for a suggestion that could not be made to count by its '#' alone."""
+    for key in table.suggested:
+        if key in table.app.get("restore", {}):
+            raise (where / key).error("'app.restore' has it already")
+        if isinstance(table.suggested[key], dict) and "argv" not in table.suggested[key]:
+            raise (where / key).error("a table cannot be suggested")
+    restore_rules(rooted(table.suggested, _ROOT), profile, where)
 
 
 def _said(app: Mapping[str, Any]) -> Iterator[str]:

@@ -27,9 +27,11 @@ class KnownApp:
     `roots` are by system (`LINUX`, `MACOS`), as the config file writes paths; where the last
     component holds `{name}`, each directory that fits is one. `marks` are paths or globs below a
     root of the files whose presence shows the app, `required` of those without which it cannot be
-    declared. What is `optional` is left out of the section where it is not there. `origin` is
-    where the profile was read: "" for those that come with agebackup. With `refused`, a reason, the
-    app is known but cannot be backed up, and `instead` says what to do.
+    declared. What is `optional` is left out of the section where it is not there. `suggested` are
+    keys of the app's `restore` that only the person can make fit: they are written as comments.
+    `{root}` in the words of commands stands for the root. `origin` is where the profile was read:
+    "" for those that come with agebackup. With `refused`, a reason, the app is known but cannot be
+    backed up, and `instead` says what to do.
     """
 
     name: str
@@ -42,6 +44,7 @@ class KnownApp:
     optional: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     app: Mapping[str, Any] = field(default_factory=dict)
+    suggested: Mapping[str, Any] = field(default_factory=dict)
     refused: str = ""
     instead: str = ""
     origin: str = ""

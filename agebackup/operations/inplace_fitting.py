@@ -122,10 +122,11 @@ def require_gates(order: InPlaceOrder, manifest: Manifest, present: Present) -> 
     standing = [one for one in found if one.gate not in order.ignored]
     if standing:
         first, *more = standing
+        flags = " ".join(f"--ignore-gate {printable(one.gate)}" for one in standing)
         raise RefusedError(
             first.text,
-            hint="Upgrade the application or take another archive; --ignore-gate "
-            f"{printable(first.gate)} restores it all the same.",
+            hint=f"Upgrade the application or take another archive; {flags} restores it all the "
+            "same.",
             details=shortened([one.text for one in more]),
         )
     return tuple(f"Ignored as asked: {text}" for text in ignored)

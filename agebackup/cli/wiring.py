@@ -69,6 +69,8 @@ class Job:
             directory=profile.base if profile else None,
             signing=self.signing,
             gates=profile.restore.gates if profile else (),
+            checkout=profile.provenance if profile else None,
+            environment=self.console.settings.environment,
         )
 
     @property

@@ -192,8 +192,10 @@ def answer(
     stop: Stop,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_rows: int = MAX_ROWS,
+    header: bool = False,
 ) -> list[tuple[object, ...]]:
-    """Return the rows of `sql`, one statement that only reads.
+    """Return the rows of `sql`, one statement that only reads; with `header` its columns' names
+    come first.
 
     Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
     is no such statement, fails, gives more than `max_rows` or than `ANSWER_BYTES` of text and
@@ -201,15 +203,19 @@ def answer(
     of a stop.
     """
     try:
-        rows = _within(connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds)
+        names, rows = _within(
+            connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds
+        )
     except _TooLongError as error:
         raise _unanswered(sql, error.message) from None
     except (*UNREADABLE, ValueError) as error:
         raise _unanswered(sql, said(error)) from None
-    return rows
+    return [names, *rows] if header else rows
 
 
-def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> list[tuple[object, ...]]:
+def _rows(
+    connection: sqlite3.Connection, sql: str, max_rows: int
+) -> tuple[tuple[object, ...], list[tuple[object, ...]]]:
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise ValueError("it selects nothing")
@@ -221,7 +227,7 @@ def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> list[tuple
             raise ValueError(f"it gives more than {max_rows:,} rows")
         if size > ANSWER_BYTES:
             raise ValueError(f"it gives more than {ANSWER_BYTES >> 20} MiB")
-    return rows
+    return tuple(column[0] for column in cursor.description), rows
 
 
 def _unanswered(sql: str, reason: str) -> QueryError:

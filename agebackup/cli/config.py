@@ -111,7 +111,7 @@ def check(apps: tuple[str, ...]) -> int:
 
     settings = current()
     output = Output(settings, "config-check")
-    config = load_config(config_path(settings), settings.environment)
+    config = load_config(config_path(settings), settings.variables)
     profiles = [config.app(name) for name in apps] or list(config.apps)
     found = [checked(profile, settings) for profile in profiles]
     usable = all(resolution.usable for resolution in found)

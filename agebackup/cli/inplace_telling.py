@@ -34,6 +34,7 @@ def tell(report: "InPlaceReport", to: Console) -> None:
         text if report.outcome != "rolled-back" else "",
         status=fields.pop("outcome"),
         exit=EXITS[report.outcome],
+        pointers=fields["manifest"]["pointers"],
         **fields,
     )
 

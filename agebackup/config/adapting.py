@@ -100,11 +100,23 @@ def fit(declaration: KnownDeclaration) -> Fitted:
                 f"{printable(str(declaration.root))} that could be included.",
                 hint=f"Leave --include-{role} out.",
             )
-    version = app.get("version")
-    if isinstance(version, list) and not shutil.which(version[0], path=declaration.search_path):
-        left_out.append("version")
-        del app["version"]
+    for name in ("version", "provenance"):
+        if not _has(name, app.get(name), declaration):
+            left_out.append(name)
+            del app[name]
     return Fitted({name: one for name, one in app.items() if one not in ([], {})}, tuple(left_out))
+
+
+def _has(name: str, said: Any, declaration: KnownDeclaration) -> bool:
+    """Return whether what the profile says under `name` is there: a program, a file, a checkout."""
+    words = said.get("command") if isinstance(said, dict) else said
+    if isinstance(words, list):
+        return shutil.which(words[0], path=declaration.search_path) is not None
+    if not isinstance(said, dict):
+        return True
+    if name == "provenance":
+        return os.path.lexists(declaration.root / said["checkout"] / ".git")
+    return os.path.lexists(declaration.root / said["file"])
 
 
 def _kept(parts: Any, stays: Any) -> Any:

@@ -80,10 +80,14 @@ def from_text(content: bytes, origin: str) -> Iterator[PointerRecord]:
 
 def pointed(record: PointersRecord) -> str:
     """Return in words, fit to be shown, how much `record` points to, and what to do about it."""
-    known = [one.bytes for one in record.entries if one.bytes is not None]
-    size = f", {sum(known):,} bytes" if len(known) == record.count else ""
+    said = [counted(record.count, "pointer")]
+    if len(record.entries) == record.count:
+        sizes = [one.bytes for one in record.entries]
+        things = sum(1 if one.count is None else one.count for one in record.entries)
+        said += [f"to {counted(things, 'thing')}"] if things != record.count else []
+        said += [f"{sum(filter(None, sizes)):,} bytes"] if None not in sizes else []
     hint = f" ({printable(record.hint[: LONGEST['note']])})" if record.hint else ""
-    return f"{counted(record.count, 'pointer')}{size}{hint}"
+    return f"{', '.join(said)}{hint}"
 
 
 @dataclass

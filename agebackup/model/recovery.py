@@ -134,8 +134,8 @@ yourself:
 
 {lacking}
 
-`pointers` in `manifest.json` lists it, the first 10,000 one by one. Where a line there has `sql`, the
-restored database says the rest: `sqlite3 FILE "SQL"`.
+`pointers` in `manifest.json` lists it, the first 10,000 one by one. Where an element there has
+`sql`, the restored database says all of them: `sqlite3 FILE "SQL"`.
 """.encode()
 
 

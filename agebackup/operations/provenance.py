@@ -66,7 +66,7 @@ def provenance_of(
         return None
     if found.dirty is None:
         progress.warn(
-            f"Whether the checkout {printable(str(checkout.path))} was changed is not recorded: its "
-            "own configuration names filters, which are not run."
+            f"Whether the checkout {printable(str(checkout.path))} was changed is not recorded: "
+            "its own configuration names filters, which are not run."
         )
     return ProvenanceRecord(commit=found.commit, branch=found.branch, dirty=found.dirty)

@@ -50,6 +50,9 @@ _WRITES_THAT_FAIL = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sql
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 
 
+Answer = tuple[tuple[str, ...], list[tuple[object, ...]]]
+
+
 class QueryError(FailedError):
     """A query that was declared for a database cannot be answered."""
 
@@ -192,30 +195,34 @@ def answer(
     stop: Stop,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_rows: int = MAX_ROWS,
-    header: bool = False,
 ) -> list[tuple[object, ...]]:
-    """Return the rows of `sql`, one statement that only reads; with `header` its columns' names
-    come first.
+    """Return the rows of `sql`, one statement that only reads.
 
     Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
     is no such statement, fails, gives more than `max_rows` or than `ANSWER_BYTES` of text and
     blobs, or takes longer than `deadline_seconds`; `StoppedError` within a fraction of a second
     of a stop.
     """
+    return _answered(connection, sql, stop, (deadline_seconds, max_rows))[1]
+
+
+def answer_with_names(connection: sqlite3.Connection, sql: str, *, stop: Stop) -> Answer:
+    """Return the names of the columns of `sql`, and its rows; raises as `answer`."""
+    return _answered(connection, sql, stop, (DEADLINE_SECONDS, MAX_ROWS))
+
+
+def _answered(
+    connection: sqlite3.Connection, sql: str, stop: Stop, limits: tuple[float, int]
+) -> Answer:
     try:
-        names, rows = _within(
-            connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds
-        )
+        return _within(connection, lambda: _rows(connection, sql, limits[1]), stop, limits[0])
     except _TooLongError as error:
         raise _unanswered(sql, error.message) from None
     except (*UNREADABLE, ValueError) as error:
         raise _unanswered(sql, said(error)) from None
-    return [names, *rows] if header else rows
 
 
-def _rows(
-    connection: sqlite3.Connection, sql: str, max_rows: int
-) -> tuple[tuple[object, ...], list[tuple[object, ...]]]:
+def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> Answer:
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise ValueError("it selects nothing")

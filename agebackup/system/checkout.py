@@ -15,6 +15,7 @@ from agebackup.system.clock import Deadline
 from agebackup.system.commands import CommandError, run_command
 from agebackup.system.progress import Progress
 
+PROGRAM = "git"
 _SAFELY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-pager")
 _VARIABLES = {
     "LC_ALL": "C",
@@ -76,7 +77,7 @@ class _Git:
 
         Raises `FailedError` for any other failure.
         """
-        argv = ("git", "-C", str(self.directory), *_SAFELY, *words)
+        argv = (PROGRAM, "-C", str(self.directory), *_SAFELY, *words)
         try:
             result = run_command(
                 argv,

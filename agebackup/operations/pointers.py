@@ -15,7 +15,7 @@ from agebackup.model.source import PointerSource
 from agebackup.operations.references import recorded_path
 from agebackup.operations.standstill import last_lines
 from agebackup.snapshot.database import DatabaseCopy
-from agebackup.snapshot.inspection import answer_with_names
+from agebackup.snapshot.inspection import answer
 from agebackup.system.process import CommandError, tell_command
 from agebackup.system.progress import Progress
 from agebackup.system.regular import content
@@ -74,7 +74,8 @@ def _asked(
     copy: DatabaseCopy, source: PointerSource, progress: Progress
 ) -> Iterable[PointerRecord]:
     origin = f"the query {printable(source.name)} of {printable(copy.source.name)}"
-    return from_rows(*answer_with_names(copy.connection, source.sql, stop=progress.stop), origin)
+    rows = answer(copy.connection, source.sql, stop=progress.stop)
+    return from_rows(rows.names, rows, origin)
 
 
 def _read(source: PointerSource, file: Path) -> Iterator[PointerRecord]:

@@ -50,7 +50,10 @@ _WRITES_THAT_FAIL = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sql
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 
 
-Answer = tuple[tuple[str, ...], list[tuple[object, ...]]]
+class Rows(list[tuple[object, ...]]):
+    """The rows that a query gave; `names` are those of its columns."""
+
+    names: tuple[str, ...] = ()
 
 
 class QueryError(FailedError):
@@ -195,7 +198,7 @@ def answer(
     stop: Stop,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_rows: int = MAX_ROWS,
-) -> list[tuple[object, ...]]:
+) -> Rows:
     """Return the rows of `sql`, one statement that only reads.
 
     Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
@@ -203,30 +206,21 @@ def answer(
     blobs, or takes longer than `deadline_seconds`; `StoppedError` within a fraction of a second
     of a stop.
     """
-    return _answered(connection, sql, stop, (deadline_seconds, max_rows))[1]
-
-
-def answer_with_names(connection: sqlite3.Connection, sql: str, *, stop: Stop) -> Answer:
-    """Return the names of the columns of `sql`, and its rows; raises as `answer`."""
-    return _answered(connection, sql, stop, (DEADLINE_SECONDS, MAX_ROWS))
-
-
-def _answered(
-    connection: sqlite3.Connection, sql: str, stop: Stop, limits: tuple[float, int]
-) -> Answer:
     try:
-        return _within(connection, lambda: _rows(connection, sql, limits[1]), stop, limits[0])
+        rows = _within(connection, lambda: _rows(connection, sql, max_rows), stop, deadline_seconds)
     except _TooLongError as error:
         raise _unanswered(sql, error.message) from None
     except (*UNREADABLE, ValueError) as error:
         raise _unanswered(sql, said(error)) from None
+    return rows
 
 
-def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> Answer:
+def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> Rows:
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise ValueError("it selects nothing")
-    rows, size = [], 0
+    rows, size = Rows(), 0
+    rows.names = tuple(column[0] for column in cursor.description)
     for row in cursor:
         rows.append(row)
         size += sum(len(value) for value in row if isinstance(value, str | bytes))
@@ -234,7 +228,7 @@ def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> Answer:
             raise ValueError(f"it gives more than {max_rows:,} rows")
         if size > ANSWER_BYTES:
             raise ValueError(f"it gives more than {ANSWER_BYTES >> 20} MiB")
-    return tuple(column[0] for column in cursor.description), rows
+    return rows
 
 
 def _unanswered(sql: str, reason: str) -> QueryError:

@@ -99,7 +99,7 @@ def global_options(command: F) -> F:
         ),
         click.option(
             "--env-file",
-            type=click.Path(path_type=Path),
+            type=click.Path(path_type=Path, readable=False),
             help="A file of NAME=VALUE for variables in the configuration's paths.",
             callback=_store("env_file", None),
             expose_value=False,

@@ -85,7 +85,7 @@ def pointed(record: PointersRecord) -> str:
         sizes = [one.bytes for one in record.entries]
         things = sum(1 if one.count is None else one.count for one in record.entries)
         said += [f"to {counted(things, 'thing')}"] if things != record.count else []
-        said += [f"{sum(filter(None, sizes)):,} bytes"] if None not in sizes else []
+        said += [f"{sum(filter(None, sizes)):,} bytes"] if sizes and None not in sizes else []
     hint = f" ({printable(record.hint[: LONGEST['note']])})" if record.hint else ""
     return f"{', '.join(said)}{hint}"
 

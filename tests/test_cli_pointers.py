@@ -5,10 +5,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import Keys, Outcome, World
 from live_app import LiveApp, script, toml
 from sample_app import SampleApp
+from test_model_gates import manifest
+
+from agebackup.cli.pointing import pointer_lines
+from agebackup.model.manifest import PointerRecord, PointersRecord
 
 KEYS = """\
 pointer_check = {check}
@@ -67,8 +72,8 @@ def test_what_is_recorded_listed_and_shown(live: LiveApp) -> None:
         assert "s3://media/1 (1,001 bytes, sha256:00)" in text and "and 30 more" in text
         assert "models: 2 pointers, to 4 things" in text
         assert "https://example.org/\\u202emodel (3 of them, weights)" in text
-    manifest = json.loads(live.world.run("--json", "inspect", "notes:latest", *key).out)["manifest"]
-    videos, models = manifest["pointers"]
+    fields = json.loads(live.world.run("--json", "inspect", "notes:latest", *key).out)
+    videos, models = fields["manifest"]["pointers"]
     assert videos["database"] == "events" and videos["sql"] == VIDEOS and videos["count"] == 50
     assert videos["entries"][0] == {"location": "s3://media/1", "bytes": 1001, "hash": "sha256:00"}
     assert models["file"] == str(live.app.root / "models.json") and models["sql"] == ""
@@ -174,6 +179,26 @@ def test_more_pointers_than_an_archive_records(live: LiveApp) -> None:
     assert "videos: 12,000 pointers" in shown.out and "and 11,980 more" in shown.out
 
 
+def test_what_a_stranger_says_is_shown_in_bounds() -> None:
+    """Whatever an archive's pointers hold, the lines about them are few, short and printable."""
+    odd = "\x1b]0;x\x07\u202e" + "x" * 1_000_000
+    one = PointerRecord(location=odd, bytes=10**30, hash=odd, count=-5, note=odd)
+    record = PointersRecord(name=odd, hint=odd, count=-(10**30), entries=[one] * 3000)
+    found = pointer_lines(msgspec.structs.replace(manifest(), pointers=[record] * 1000))
+    assert len(found) <= 20 * 22 + 1 and found[-1] == "and 980 lists more"
+    assert all(line.isprintable() and len(line) < 5000 for line in found)
+    assert "  and 2,980 more" in found
+
+
+def test_sums_of_a_stranger_s_numbers_are_shown() -> None:
+    """Numbers that JSON can hold add up to one with more digits than Python writes: no traceback."""
+    text = b'{"location": "a", "bytes": %s}' % (b"9" * 4300)
+    one = msgspec.json.decode(text, type=PointerRecord)
+    record = PointersRecord(name="x", count=2, entries=[one, one])
+    (first, *more) = pointer_lines(msgspec.structs.replace(manifest(), pointers=[record]))
+    assert first.startswith("x: 2 pointers, 18,446,744") and len(more) == 2
+
+
 # Provenance
 
 
@@ -218,5 +243,5 @@ def test_what_cannot_be_had_is_a_warning(live: LiveApp) -> None:
     assert done.code == 0, done.err
     assert "The app's version is not recorded: The file " in done.err
     assert "is not in a checkout of git" in done.err
-    manifest = json.loads(done.out)["results"][0]["manifest"]
-    assert manifest["versions"]["app"] == "" and manifest["provenance"] is None
+    made = json.loads(done.out)["results"][0]["manifest"]
+    assert made["versions"]["app"] == "" and made["provenance"] is None

@@ -23,23 +23,24 @@ def pointer_lines(manifest: "Manifest") -> list[str]:
 
 
 def _lines(record: "PointersRecord") -> Iterator[str]:
-    from agebackup.model.pointers import pointed
+    from agebackup.model.pointers import bounded, pointed
     from agebackup.operations.references import brief
 
     yield f"{brief(record.name)}: {pointed(record)}"
     for one in record.entries[:SHOWN]:
         yield f"  {brief(one.location)}{_known(one)}"
-    more = max(record.count, len(record.entries)) - min(len(record.entries), SHOWN)
+    more = max(bounded(record.count), len(record.entries)) - min(len(record.entries), SHOWN)
     if more > 0:
         yield f"  and {more:,} more"
 
 
 def _known(one: "PointerRecord") -> str:
+    from agebackup.model.pointers import bounded
     from agebackup.operations.references import brief
 
     facts = [
-        "" if one.count is None else f"{one.count:,} of them",
-        "" if one.bytes is None else f"{one.bytes:,} bytes",
+        "" if one.count is None else f"{bounded(one.count):,} of them",
+        "" if one.bytes is None else f"{bounded(one.bytes):,} bytes",
         brief(one.hash),
         brief(one.note),
     ]

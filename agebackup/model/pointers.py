@@ -80,14 +80,19 @@ def from_text(content: bytes, origin: str) -> Iterator[PointerRecord]:
 
 def pointed(record: PointersRecord) -> str:
     """Return in words, fit to be shown, how much `record` points to, and what to do about it."""
-    said = [counted(record.count, "pointer")]
+    said = [counted(bounded(record.count), "pointer")]
     if len(record.entries) == record.count:
-        sizes = [one.bytes for one in record.entries]
-        things = sum(1 if one.count is None else one.count for one in record.entries)
+        sizes = [one.bytes and bounded(one.bytes) for one in record.entries]
+        things = sum(1 if one.count is None else bounded(one.count) for one in record.entries)
         said += [f"to {counted(things, 'thing')}"] if things != record.count else []
         said += [f"{sum(filter(None, sizes)):,} bytes"] if sizes and None not in sizes else []
     hint = f" ({printable(record.hint[: LONGEST['note']])})" if record.hint else ""
     return f"{', '.join(said)}{hint}"
+
+
+def bounded(number: int) -> int:
+    """Return `number`, or the nearest that SQLite can hold: an archive may say what none can."""
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 @dataclass

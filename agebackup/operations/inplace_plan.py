@@ -49,7 +49,7 @@ def plan_in_place(order: InPlaceOrder, reading: Reading, destination: str | None
     steps = (
         *_before(order, manifest, fit),
         *_still(order, fit, destination),
-        *_after(order),
+        *_after(order, manifest),
     )
     warnings = inside.warnings + incompleteness(manifest) + ignored + fit.remarks
     return InPlacePlan(
@@ -120,10 +120,12 @@ def _exchange(part: Part, fit: Fitted, id: str) -> PlannedStep:
     return PlannedStep("exchange", f"{text}, and keep the state before", paths, part.size)
 
 
-def _after(order: InPlaceOrder) -> Iterator[PlannedStep]:
+def _after(order: InPlaceOrder, manifest: Manifest) -> Iterator[PlannedStep]:
     yield from _commands("check", order.profile.restore.check)
     if order.rollback:
         yield PlannedStep("rollback", "bring the state before back if resume or a check fails")
+    if manifest.pointers:
+        yield from _commands("pointers", (order.profile.pointer_check,))
 
 
 def _commands(step: str, commands: tuple[Command | None, ...]) -> Iterator[PlannedStep]:

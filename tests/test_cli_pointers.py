@@ -10,6 +10,7 @@ import pytest
 from conftest import Keys, Outcome, World
 from live_app import LiveApp, script, toml
 from sample_app import SampleApp
+from test_json_documents import WORDS, undescribed
 from test_model_gates import manifest
 
 from agebackup.cli.pointing import pointer_lines
@@ -96,8 +97,14 @@ def test_the_check_is_told_after_a_restore(live: LiveApp) -> None:
     assert said["schema"] == "agebackup/pointers/v1" and said["app"] == "notes"
     assert said["target"] == str(live.world.directory / "restored")
     assert said["pointers"] == fields["pointers"] == fields["manifest"]["pointers"]
+    assert undescribed(said, WORDS["pointers"] | WORDS["restore"] | WORDS[""]) == set()
+    assert undescribed(fields, WORDS["restore"] | WORDS[""]) == set()
+    planned = live.restore("--plan")
+    assert "pointers: run " in planned.out, planned.err
     assert live.restore("--no-safety").code == 0
     assert told(live)["target"] is None
+    checked = live.world.run("config", "check")
+    assert "pointers     videos <- events" in checked.out
 
 
 def test_a_check_that_fails_is_told_and_undoes_nothing(live: LiveApp) -> None:
@@ -191,7 +198,7 @@ def test_what_a_stranger_says_is_shown_in_bounds() -> None:
 
 
 def test_sums_of_a_stranger_s_numbers_are_shown() -> None:
-    """Numbers that JSON can hold add up to one with more digits than Python writes: no traceback."""
+    """Numbers that JSON holds can add up to more digits than Python writes: no traceback."""
     text = b'{"location": "a", "bytes": %s}' % (b"9" * 4300)
     one = msgspec.json.decode(text, type=PointerRecord)
     record = PointersRecord(name="x", count=2, entries=[one, one])

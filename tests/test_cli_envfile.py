@@ -114,7 +114,7 @@ def test_a_timer_gets_the_path_of_the_file(world: World, declared: Path) -> None
         (f"A=1\n{SECRET}\n".encode(), "line 2: this gives a name no value"),
     ],
 )
-@pytest.mark.parametrize("words", [("create", "notes"), ("config", "check")])
+@pytest.mark.parametrize("words", [("run", "--now"), ("create", "notes"), ("config", "check")])
 def test_a_bad_file(
     world: World, declared: Path, words: tuple[str, ...], content: bytes | None, said: str
 ) -> None:
@@ -126,6 +126,7 @@ def test_a_bad_file(
     error = json.loads(done.out)["error"]
     assert done.code == 2 and said in error["message"] and "paths.env" in error["message"]
     assert SECRET not in done.out + done.err + everything(world).decode(errors="replace")
+    assert ("nothing can be run" in world.run("log").out) == (words[0] in ("run", "create"))
 
 
 @pytest.mark.linux

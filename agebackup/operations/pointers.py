@@ -1,7 +1,7 @@
 """What an application points to outside its archive: recorded by `create`, checked by a restore."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _record(
 
 def _asked(
     copy: DatabaseCopy, source: PointerSource, progress: Progress
-) -> Iterable[PointerRecord]:
+) -> Iterator[PointerRecord]:
     origin = f"the query {printable(source.name)} of {printable(copy.source.name)}"
     rows = answer(copy.connection, source.sql, stop=progress.stop)
     return from_rows(rows.names, rows, origin)

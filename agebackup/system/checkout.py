@@ -109,9 +109,10 @@ class _Git:
         if self.deadline.expired:
             return FailedError(f"git took longer than {self.seconds:g} seconds in {shown}.")
         if "dubious ownership" in said or "unsafe repository" in said:
+            advice = printable(said.strip().rpartition("\n")[2].strip())
             return FailedError(
                 f"{shown} belongs to somebody else, so git does not look into it.",
-                hint=f"If you trust it: git config --global --add safe.directory {shown}",
+                hint=f"If you trust it: {advice}",
             )
         if "not a git repository" in said:
             return FailedError(

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from system_faults import run
 
 from agebackup.errors import FailedError
 from agebackup.model.provenance import git_environment
@@ -143,3 +144,28 @@ def test_a_checkout_of_somebody_else(code: Path) -> None:
     assert f"safe.directory {code}" in caught.value.hint
     (code.parent / ".gitconfig").write_text(f"[safe]\n\tdirectory = {code}\n")
     assert look(code).branch == "main"
+
+
+STUCK = """
+from agebackup.model.provenance import Checkout
+from agebackup.operations.provenance import provenance_of
+
+
+class Said(Progress):
+    def warn(self, text):
+        print(text)
+
+
+(here / "dead").mkdir()
+assert provenance_of(Checkout(here / "dead", 1), {}, Said()) is None
+"""
+
+
+@pytest.mark.linux
+def test_a_checkout_that_never_answers_is_a_warning(tmp_path: Path) -> None:
+    """A dead mount under the checkout costs its seconds, and neither hangs nor fails the backup."""
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path / "dead")]
+    hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
+    done = run(STUCK, tmp_path, under=tuple(hang))
+    assert done.stdout.startswith("The checkout is not recorded: ") and done.returncode == 0, done
+    assert "dead did not answer within 1 seconds" in done.stdout

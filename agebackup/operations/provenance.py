@@ -2,17 +2,22 @@
 warning, and never keeps a backup from being made."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from agebackup.errors import FailedError, printable
 from agebackup.model.command import Command
 from agebackup.model.manifest import ProvenanceRecord
 from agebackup.model.provenance import Checkout, Version, git_environment
+from agebackup.operations.reachable import asked
 from agebackup.system.checkout import checked_out
+from agebackup.system.probing import within
 from agebackup.system.process import run_command
 from agebackup.system.progress import Progress
 from agebackup.system.regular import content
 
+SECONDS = 10.0
+"""For an answer of the disk that a version's file lies on."""
 _LARGEST = 1 << 16
 
 
@@ -33,6 +38,7 @@ def version_said(version: Version, directory: Path | None, progress: Progress) -
             version.argv, seconds=version.seconds, cwd=directory, progress=progress
         )
         return first_line(result.stdout)
+    require_answer(version.path, SECONDS, progress)
     return _in_file(version.path)
 
 
@@ -47,6 +53,16 @@ def _in_file(file: Path) -> str:
         raise FailedError(f"The file {shown} cannot be read: {why}.") from None
 
 
+def require_answer(path: Path, seconds: float, progress: Progress) -> None:
+    """Raise `FailedError` where the disk of `path` does not answer: git would hang on it for good.
+
+    To be called from the main thread.
+    """
+    (answer,) = within(seconds, [partial(asked, path)], progress)
+    if answer is None:
+        raise FailedError(f"{printable(str(path))} did not answer within {seconds:g} seconds.")
+
+
 def provenance_of(
     checkout: Checkout | None, environment: Mapping[str, str], progress: Progress
 ) -> ProvenanceRecord | None:
@@ -54,6 +70,7 @@ def provenance_of(
     if checkout is None:
         return None
     try:
+        require_answer(checkout.path, checkout.seconds, progress)
         found = checked_out(
             checkout.path,
             seconds=checkout.seconds,

@@ -142,6 +142,18 @@ OWNERS = (
         "what a signature covers is decided once",
     ),
     Owner(
+        "files of variables",
+        ("dotenv",),
+        ("config/envfile.py",),
+        "what stands in them never reaches the environment, nor a message",
+    ),
+    Owner(
+        "git",
+        ("word.git",),
+        ("system/checkout.py",),
+        "a repository's own configuration names programs, which must not run",
+    ),
+    Owner(
         "page templates", ("jinja2", "mako", "chevron"), ("reporting/",), "pages come from reports"
     ),
 )
@@ -163,8 +175,17 @@ PURE = Owner(
     (),
     "the model is pure: values and rules only",
 )
-TELLING_WORDS = {"renameat2", "renamex_np", "ssh-keygen"}
+TELLING_WORDS = {"renameat2", "renamex_np", "ssh-keygen", "git"}
 BUILTINS = {"print", "input", "exit", "quit", "open"}
-HEAVY = {"pyrage", "msgspec", "sqlite3", "tarfile", "backports", "compression", "platformdirs"}
+HEAVY = {
+    "pyrage",
+    "msgspec",
+    "sqlite3",
+    "tarfile",
+    "backports",
+    "compression",
+    "platformdirs",
+    "dotenv",
+}
 TAKE_BOOLEANS = {"get", "pop", "getattr", "setattr", "setdefault", "append", "set_blocking"}
 TAKE_BOOLEANS |= {"set_inheritable", "enable_load_extension", "setsockopt", "put", "c_bool"}

@@ -67,6 +67,8 @@ OFFENCES = {
     "exit in a library": ("operations/a.py", "import sys\nsys.exit(1)"),
     "http elsewhere": ("destinations/a.py", "import urllib.request"),
     "templates elsewhere": ("operations/a.py", "import jinja2"),
+    "dotenv elsewhere": ("cli/a.py", "def f() -> None:\n    import dotenv"),
+    "git elsewhere": ("operations/a.py", "COMMAND = ['git', 'status']"),
     "ssh-keygen elsewhere": ("snapshot/a.py", "COMMAND = ['ssh-keygen', '-Y']"),
     "the model opens a file": ("model/a.py", "def f() -> None:\n    open('x')"),
     "the model imports os": ("model/a.py", "import os"),

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agebackup.config import EXAMPLE, check, load_config, resolve, write_example
+from agebackup.config.provenance import PointerTable, ProvenanceTable, VersionTable
 from agebackup.config.tables import (
     AppTable,
     CommandTable,
@@ -680,11 +681,13 @@ def test_the_example_is_commented_out_and_complete(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert load_config(file, {}).apps == ()
+    (file.parent / "paths.env").touch()
     file.write_text(re.sub(r"^#(?=[^\s#])", "", EXAMPLE, flags=re.MULTILINE))
     (profile,) = load_config(file, {"HOME": "/home/me"}).apps
     assert len(profile.databases) == 3 and profile.finish
     restoring = (RestoreTable, GateTable, DatabaseRulesTable)
-    for table in (AppTable, DatabaseTable, TreeTable, CommandTable, *restoring):
+    outside = (VersionTable, ProvenanceTable, PointerTable)
+    for table in (AppTable, DatabaseTable, TreeTable, CommandTable, *restoring, *outside):
         for field in msgspec.structs.fields(table):
             assert re.search(rf"^#.*\b{field.name}\b( =|\])", EXAMPLE, re.MULTILINE), field.name
 
@@ -692,6 +695,7 @@ def test_the_example_is_commented_out_and_complete(tmp_path: Path) -> None:
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     """What the example says of switches is what holds without them."""
     file = tmp_path / "c.toml"
+    (tmp_path / "paths.env").touch()
     file.write_text(re.sub(r"^#(?=[^\s#])", "", EXAMPLE, flags=re.MULTILINE))
     (shown,) = load_config(file, {"HOME": "/home/me"}).apps
     plain = Profile("x", tmp_path)

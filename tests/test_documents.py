@@ -270,7 +270,7 @@ SUBCOMMANDS = {
 }
 
 
-FOREIGN = ("--age-recipient", "--env-file", "--output")
+FOREIGN = ("--age-recipient", "--output")
 """What other programs' command lines have, in the README's table of them."""
 
 
@@ -282,6 +282,15 @@ def test_every_flag_in_the_readme_exists(world: World) -> None:
     text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS + TRUST
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
         assert flag in known or flag in ("--keep", "--small", "--rm", "--user", *FOREIGN), flag
+
+
+def test_what_lies_elsewhere() -> None:
+    """The README's example of provenance and pointers is a configuration."""
+    section = README.split("\n## The configuration file\n", 1)[1].split("\n## ", 1)[0]
+    _, example = [code for name, code in BLOCK.findall(section) if name == "toml"]
+    declared = example + "[apps.notes.databases]\nledger = 'ledger.db'\n"
+    one = parse_config(declared.encode(), Path("/etc/config.toml"), {"HOME": "/h"}).app("notes")
+    assert one.provenance and one.pointer_check and [p.name for p in one.pointers] == ["videos"]
 
 
 def test_the_retention_table_is_what_happens() -> None:

@@ -111,7 +111,7 @@ def check(apps: tuple[str, ...]) -> int:
 
     settings = current()
     output = Output(settings, "config-check")
-    config = load_config(config_path(settings), settings.environment)
+    config = load_config(config_path(settings), settings.variables)
     profiles = [config.app(name) for name in apps] or list(config.apps)
     found = [checked(profile, settings) for profile in profiles]
     usable = all(resolution.usable for resolution in found)
@@ -171,6 +171,12 @@ def _lines(resolution: "Resolution") -> list[str]:
         lines.append(f"    destination  {printable(str(profile.destination))}")
     if profile.signing_key is not None:
         lines.append(f"    signed with  {printable(str(profile.signing_key))}")
+    if profile.provenance is not None:
+        lines.append(f"    checkout     {printable(str(profile.provenance.path))}")
+    lines += [
+        f"    pointers     {printable(one.name)} <- {printable(str(one.path or one.database))}"
+        for one in profile.pointers
+    ]
     return lines + [f"    {_finding(finding)}" for finding in resolution.findings]
 
 
@@ -182,12 +188,14 @@ def _finding(finding: "Finding") -> str:
 
 
 def _fields(resolution: "Resolution") -> dict[str, object]:
-    source = resolution.source
+    source, profile = resolution.source, resolution.profile
     return {
-        "app": resolution.profile.name,
+        "app": profile.name,
         "usable": resolution.usable,
         "databases": [str(one.path) for one in source.databases] if source else None,
         "trees": [str(one.path) for one in source.trees] if source else None,
+        "checkout": str(profile.provenance.path) if profile.provenance else None,
+        "pointers": [one.name for one in profile.pointers],
         "findings": [
             {"key": f.key, "text": f.text, "hint": f.hint, "fatal": f.fatal}
             for f in resolution.findings

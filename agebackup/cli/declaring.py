@@ -29,7 +29,7 @@ def declare_app(app: str, file: Path, settings: Settings, options: dict[str, Any
                 hint="Check the path: what --db names must be there already.",
             )
     declaration = Declaration(source, **delivery(app, flags))
-    declare(declaration, file, settings.environment, directories.claims())
+    declare(declaration, file, settings.variables, directories.claims())
 
 
 def delivery(app: str, flags: CreateFlags) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class _Visit:
         from agebackup.cli.config import checked
         from agebackup.model.findings import Finding
         from agebackup.operations.doctor import answering
-        from agebackup.operations.reachable import source_places
+        from agebackup.operations.reachable import origin_places, source_places
 
         config = known_config(self.out)
         if config is None:
@@ -116,7 +116,7 @@ class _Visit:
         alive, stuck = answering(declared, self.out.progress)
         yield from stuck
         self.stuck = frozenset(declared) - alive
-        sources = {one.name: source_places(one) for one in profiles}
+        sources = {one.name: (*source_places(one), *origin_places(one)) for one in profiles}
         asked = [path for paths in sources.values() for path in paths]
         alive, stuck = answering(asked, self.out.progress, what="source")
         yield from stuck

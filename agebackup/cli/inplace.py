@@ -15,14 +15,17 @@ from agebackup.cli.choosing import chosen
 from agebackup.cli.console import Console
 from agebackup.cli.inplace_telling import EXITS, note, tell, tell_plan
 from agebackup.cli.looking import looked_at
+from agebackup.cli.pointing import checked_pointers
 from agebackup.cli.reading import reading
 from agebackup.cli.scope import known_config, now
 from agebackup.errors import AgebackupError, UsageError, printable
 
 if TYPE_CHECKING:
+    from agebackup.model.inplace import InPlaceReport
     from agebackup.model.landing import Landing
     from agebackup.model.profile import Profile
     from agebackup.operations.inplace_order import InPlaceOrder
+    from agebackup.operations.pointers import Restored
     from agebackup.operations.stage import Wanted
 
 
@@ -148,6 +151,7 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
     from agebackup.cli.supervising import journal
     from agebackup.operations.inplace import restore_in_place
     from agebackup.operations.inplace_order import Means
+    from agebackup.operations.pointers import Restored
     from agebackup.operations.settling import settle
     from agebackup.system.lock import exclusive
 
@@ -170,9 +174,23 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
             means = Means(claims, records, looking.told(how), safety)
             report = restore_in_place(replace(order, time=records.moment(order.time)), means)
             looking.made_as = report.manifest.archive
+        restored = Restored(report.manifest, report.archive)
+        report = _with_pointers_checked(report, restored, order.profile, to)
     tell(report, to)
     note(report, log, to)
     return EXITS[report.outcome]
+
+
+def _with_pointers_checked(
+    report: "InPlaceReport", restored: "Restored", profile: "Profile", to: Console
+) -> "InPlaceReport":
+    """Return `report` with what the app's own check of the pointers says; it never goes back."""
+    if report.outcome == "rolled-back":
+        return report
+    found = checked_pointers(restored, profile, to)
+    if not found:
+        return report
+    return replace(report, outcome="check-failed", problems=(*report.problems, *found))
 
 
 def _stages_in_a_tree(order: "InPlaceOrder", landing: "Landing") -> bool:

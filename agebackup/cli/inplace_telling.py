@@ -34,6 +34,7 @@ def tell(report: "InPlaceReport", to: Console) -> None:
         text if report.outcome != "rolled-back" else "",
         status=fields.pop("outcome"),
         exit=EXITS[report.outcome],
+        pointers=fields["manifest"]["pointers"],
         **fields,
     )
 
@@ -60,7 +61,8 @@ def _say(report: "InPlaceReport", to: Console) -> None:
             say(f"    tolerated: {line}")
     if report.heads:
         say(f"  heads as recorded: {', '.join(map(printable, report.heads))}")
-    say_what_is_missing(report.left_out, report.manifest, to)
+    if report.outcome != "rolled-back":
+        say_what_is_missing(report.left_out, report.manifest, to)
     if report.safety:
         say(f"The state before this is archived: {printable(report.safety)}")
     if report.outcome == "rolled-back":

@@ -7,12 +7,13 @@ import click
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
 from agebackup.cli.origin import refuse_signers
+from agebackup.cli.pointing import pointer_lines
 from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import IDENTITY_VARIABLE, current, global_options
 from agebackup.errors import counted, printable
 
 if TYPE_CHECKING:
-    from agebackup.model.manifest import Manifest
+    from agebackup.model.manifest import Manifest, ProvenanceRecord
     from agebackup.operations.contents import Outside
 
 
@@ -89,6 +90,8 @@ def _manifest_lines(manifest: "Manifest") -> list[str]:
         f"consistency: {manifest.consistency}",
         f"payload:     {counted(manifest.payload_files, 'file')}, {manifest.payload_bytes:,} bytes",
     ]
+    if manifest.provenance:
+        lines.append(f"checkout:    {_checkout(manifest.provenance)}")
     lines += [
         f"{label}:{' ' * (12 - len(label))}{printable(text)}"
         for label, text in (("tag", manifest.tag), ("note", manifest.note))
@@ -108,4 +111,21 @@ def _manifest_lines(manifest: "Manifest") -> list[str]:
         )
     if manifest.skipped_count:
         lines.append(f"skipped:     {manifest.skipped_count:,} (--json lists them)")
+    if manifest.pointers:
+        lines.append("elsewhere:   needed, and not in the archive:")
+        lines += [f"  {line}" for line in pointer_lines(manifest)]
     return lines
+
+
+_CHANGES = {
+    True: ", with changes that are not committed",
+    False: ", unchanged",
+    None: ", changed or not",
+}
+
+
+def _checkout(found: "ProvenanceRecord") -> str:
+    from agebackup.operations.references import brief
+
+    branch = f" on {brief(found.branch)}" if found.branch else ", on no branch"
+    return f"{brief(found.commit)}{branch}{_CHANGES[found.dirty]}"

@@ -95,8 +95,9 @@ def _declared(to: Console, *, needed: bool) -> tuple[Path | None, Path | None]:
     path = config_path(to.settings)
     if path == config_file() and not os.path.lexists(path):
         return None, None
+    variables = to.settings.variables
     try:
-        config = load_config(path, to.settings.environment)
+        config = load_config(path, variables)
     except AgebackupError as error:
         if needed and _may_name(_SIGNERS, path):
             raise UsageError(

@@ -123,7 +123,7 @@ def init_profile(wish: Wish, file: Path, output: Output, options: dict[str, Any]
         **delivery(app, CreateFlags.of(**options)),
         search_path=settings.environment.get("PATH", os.defpath),
     )
-    fitted = declare_known(declaration, file, settings.environment, directories.claims())
+    fitted = declare_known(declaration, file, settings.variables, directories.claims())
     output.say(f"{app} is declared as {known.title}, in {printable(str(root))}.")
     for note in known.notes:
         output.say(f"  - {note}")

@@ -11,12 +11,14 @@ from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.inplace import inplace_options, restored_in_place
 from agebackup.cli.looking import looked_at
+from agebackup.cli.pointing import checked_pointers
 from agebackup.cli.reading import FILE, reading, reading_options
 from agebackup.cli.restored import say_what_is_missing
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import AgebackupError, UsageError, counted, printable
 
 if TYPE_CHECKING:
+    from agebackup.model.profile import Profile
     from agebackup.model.reports import RestoreReport
     from agebackup.operations.stage import Wanted
 
@@ -58,7 +60,8 @@ def command(archive: str | None, target: Path | None, **options: Any) -> int:
 
     With --target, everything is decrypted and checked in a private directory beside the target;
     only then does that take the target's name. On any failure the target is as it was. A target
-    that is not empty is refused (13) without --overwrite.
+    that is not empty is refused (13) without --overwrite. Exit code 4 with a target that is there:
+    pointer_check of the configuration found something.
 
     With --in-place, an archive of APP goes into the places that the configuration declares, all of
     it or nothing, after guards, migrations and an archive of the present state; `restore` in the
@@ -115,6 +118,7 @@ def _restored(
     archive: str, target: Path, wanted: "Wanted", options: dict[str, Any], to: Console
 ) -> int:
     from agebackup.cli import directories
+    from agebackup.operations.pointers import Restored
     from agebackup.operations.restore import RestoreOrder, restore
 
     path = chosen(archive, options["to"], to)
@@ -128,8 +132,11 @@ def _restored(
     with looked_at(path, "restore", to) as looking:
         report = restore(order, claims, looking.told(how))
         looking.made_as = report.manifest.archive
+    restored = Restored(report.manifest, report.archive, report.target)
+    profile = _profile(to, report.manifest.app)
+    report = replace(report, problems=checked_pointers(restored, profile, to))
     _tell(to, report)
-    return 0
+    return 4 if report.problems else 0
 
 
 def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> int:
@@ -160,28 +167,35 @@ def _versions(given: tuple[str, ...]) -> dict[str, int]:
 
 
 def _declared(to: Console, app: str) -> dict[str, int]:
-    """Return what the configuration, where there is one, says of the app's databases.
+    """Return what the configuration, where there is one, says of the app's databases."""
+    profile = _profile(to, app)
+    return profile.max_user_versions if profile else {}
+
+
+def _profile(to: Console, app: str) -> "Profile | None":
+    """Return what the configuration, where there is one, declares of `app`.
 
     One that cannot be read must not keep anybody from a restore.
     """
     from agebackup.cli.directories import config_path
     from agebackup.config import load_config
 
-    settings = to.settings
+    variables = to.settings.variables
     try:
-        path = config_path(settings)
-        config = load_config(path, settings.environment) if path.exists() else None
+        path = config_path(to.settings)
+        config = load_config(path, variables) if path.exists() else None
     except AgebackupError as error:
-        to.output.warn(f"No guard of the configuration is in force: {error.message}")
-        return {}
-    profiles = config.apps if config else ()
-    return next((one.max_user_versions for one in profiles if one.name == app), {})
+        to.output.warn_once(
+            f"No guard and no check of the configuration is in force: {error.message}"
+        )
+        return None
+    return next((one for one in config.apps if one.name == app), None) if config else None
 
 
 def _tell(to: Console, report: "RestoreReport") -> None:
     import msgspec
 
-    for text in report.warnings:
+    for text in (*report.warnings, *report.problems):
         to.output.warn(text)
     say, time = to.output.say, printable(report.manifest.time)
     databases = ", ".join(map(printable, report.databases))
@@ -193,4 +207,11 @@ def _tell(to: Console, report: "RestoreReport") -> None:
     say_what_is_missing(report.left_out, report.manifest, to)
     if report.previous_state:
         say(f"The state before this is in {printable(report.previous_state)}.")
-    to.output.result_of_work(printable(report.target), **msgspec.to_builtins(report))
+    fields = msgspec.to_builtins(report)
+    to.output.result_of_work(
+        printable(report.target),
+        status="check-failed" if report.problems else "ok",
+        exit=4 if report.problems else 0,
+        pointers=fields["manifest"]["pointers"],
+        **fields,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agebackup.cli.console import Console
+from agebackup.cli.pointing import say_pointers
 from agebackup.errors import printable
 
 if TYPE_CHECKING:
@@ -17,3 +18,4 @@ def say_what_is_missing(left_out: Sequence[str], manifest: "Manifest", to: Conso
     if manifest.derived:
         patterns = ", ".join(map(printable, manifest.derived))
         to.output.say(f"Derived state that was never in the archive, to be rebuilt: {patterns}.")
+    say_pointers(manifest, to)

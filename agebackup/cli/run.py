@@ -75,7 +75,7 @@ def _profiles(apps: tuple[str, ...], to: Console) -> "list[Profile]":
     from agebackup.config import load_config
 
     with translated():
-        config = load_config(config_path(to.settings), to.settings.environment)
+        config = load_config(config_path(to.settings), to.settings.variables)
     return [config.app(name) for name in dict.fromkeys(apps)] if apps else list(config.apps)
 
 

@@ -40,7 +40,7 @@ def known_config(to: Console) -> "Config | None":
     file = directories.config_path(to.settings)
     if file == directories.config_file() and not file.exists():
         return None
-    return load_config(file, to.settings.environment)
+    return load_config(file, to.settings.variables)
 
 
 def known_ledger(to: Console, *, make: bool = False) -> "Ledger | None":

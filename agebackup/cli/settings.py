@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ class Settings:
     stop: Stop = field(default_factory=Stop)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     config: Path | None = None
+    env_file: Path | None = None
     json: bool = False
     help: bool = False
     quiet: bool = False
@@ -42,6 +44,19 @@ class Settings:
     def variable(self, name: str) -> str | None:
         """Return the environment variable `name`, or None where it is absent or empty."""
         return self.environment.get(name) or None
+
+    @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """The variables for paths of the configuration: the environment's, and --env-file's above.
+
+        They are for nothing else, and no command of others gets them. Raises `UsageError` for a bad
+        file.
+        """
+        if self.env_file is None:
+            return self.environment
+        from agebackup.config.envfile import read_env_file
+
+        return {**self.environment, **read_env_file(self.env_file, self.environment)}
 
 
 def current() -> Settings:
@@ -81,7 +96,14 @@ def global_options(command: F) -> F:
             help="The configuration file, instead of the usual one.",
             callback=_store("config", None),
             expose_value=False,
-        )
+        ),
+        click.option(
+            "--env-file",
+            type=click.Path(path_type=Path, readable=False),
+            help="A file of NAME=VALUE for variables in the configuration's paths.",
+            callback=_store("env_file", None),
+            expose_value=False,
+        ),
     ]
     flags = (
         ("--json", "json", True, "Write the result, or the failure, as one JSON object."),

@@ -51,9 +51,11 @@ def job_where(one: "Installed", out: Console) -> "Job":
 
 def command_line(words: "Sequence[str]", out: Console) -> tuple[str, ...]:
     """Return the command that a timer calls for `words`, with the configuration of now."""
-    config = ("--config", os.path.abspath(directories.config_path(out.settings)))
+    files = ["--config", os.path.abspath(directories.config_path(out.settings))]
+    if out.settings.env_file is not None:
+        files += ["--env-file", os.path.abspath(out.settings.env_file)]
     own = (sys.executable, "-P", "-m", "agebackup")
-    return (*own, *config, *words, "--quiet", "--no-progress")
+    return (*own, *files, *words, "--quiet", "--no-progress")
 
 
 def passed_on(out: Console) -> dict[str, str]:
@@ -153,10 +155,13 @@ def declared(app: str | None, out: Console) -> list[Profile]:
     Raises `UsageError` where it cannot be understood with the few variables that a timer has.
     """
     from agebackup.config import load_config
+    from agebackup.config.envfile import read_env_file
 
     file = directories.config_path(out.settings)
     environment = {k: v for k, v in out.settings.environment.items() if k in _PASSED_ON}
-    load_config(file, out.settings.environment)  # what is wrong anyway is not the timer's fault
+    if out.settings.env_file is not None:
+        environment |= read_env_file(out.settings.env_file, environment)
+    load_config(file, out.settings.variables)  # what is wrong anyway is not the timer's fault
     try:
         config = load_config(file, environment)
     except UsageError as error:

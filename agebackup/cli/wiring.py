@@ -69,6 +69,8 @@ class Job:
             directory=profile.base if profile else None,
             signing=self.signing,
             gates=profile.restore.gates if profile else (),
+            checkout=profile.provenance if profile else None,
+            environment=self.console.settings.environment,
         )
 
     @property
@@ -113,13 +115,13 @@ class Job:
 def jobs(flags: CreateFlags, to: Console) -> Iterator[Job]:
     """Yield a job for each app that was named, for every declared one, or for the ad hoc run."""
     if not flags.apps and not flags.every:
-        _refuse_configured(flags)
+        _refuse_configured(flags, to)
         yield Job(flags.app or "", flags, to)
         return
     from agebackup.config import load_config
 
     _refuse_adhoc(flags)
-    config = load_config(directories.config_path(to.settings), to.settings.environment)
+    config = load_config(directories.config_path(to.settings), to.settings.variables)
     names = [profile.name for profile in config.apps] if flags.every else list(flags.apps)
     profiles = [config.app(name) for name in dict.fromkeys(names)]
     if not profiles:
@@ -150,7 +152,12 @@ def _refuse_adhoc(flags: CreateFlags) -> None:
             )
 
 
-def _refuse_configured(flags: CreateFlags) -> None:
+def _refuse_configured(flags: CreateFlags, to: Console) -> None:
+    if to.settings.env_file is not None:
+        raise UsageError(
+            "--env-file is for paths of the configuration, and this run is all flags.",
+            hint="Name an app of the configuration, or leave the flag out.",
+        )
     if flags.include_config or flags.include_tokens:
         raise UsageError(
             "--include-config and --include-tokens need an app that declares such paths.",

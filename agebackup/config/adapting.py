@@ -109,12 +109,24 @@ def fit(declaration: KnownDeclaration) -> Fitted:
                 hint=f"Leave --include-{role} out.",
             )
     around = Surroundings(declaration.root, declaration.search_path)
-    version = app.get("version")
-    if isinstance(version, list) and not around.can_run(version):
-        left_out.append("version")
-        del app["version"]
+    for name in ("version", "provenance"):
+        if not _has(name, app.get(name), around):
+            left_out.append(name)
+            del app[name]
     left_out += fit_restore(app, around)
     return Fitted({name: one for name, one in app.items() if one not in ([], {})}, tuple(left_out))
+
+
+def _has(name: str, said: Any, around: Surroundings) -> bool:
+    """Return whether what the profile says under `name` is there: a program, a file, a checkout."""
+    words = said.get("command") if isinstance(said, dict) else said
+    if isinstance(words, list):
+        return around.can_run(words)
+    if not isinstance(said, dict):
+        return True
+    if name == "provenance":
+        return os.path.lexists(around.root / said["checkout"] / ".git")
+    return os.path.lexists(around.root / said["file"])
 
 
 def _kept(parts: Any, stays: Any) -> Any:

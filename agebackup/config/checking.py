@@ -13,8 +13,10 @@ from agebackup.model.assertions import Program
 from agebackup.model.command import Command
 from agebackup.model.names import folder_of
 from agebackup.model.profile import Finding, Profile, Resolution
+from agebackup.model.provenance import VersionFile
 from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Source
+from agebackup.system.checkout import PROGRAM
 
 FILE, DIRECTORY, EITHER = "file", "directory", "file or directory"
 _KINDS = {FILE: [stat.S_ISREG], DIRECTORY: [stat.S_ISDIR], EITHER: [stat.S_ISREG, stat.S_ISDIR]}
@@ -31,6 +33,7 @@ def check(profile: Profile, *, search_path: str | None = None) -> Resolution:
     findings += _recipients(profile)
     findings += _destination(profile)
     findings += _commands(profile, search_path)
+    findings += _origin(profile, search_path)
     return Resolution(profile, source, tuple(findings))
 
 
@@ -107,6 +110,7 @@ def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
     hooks = profile.watch.hooks
     commands = {
         **{"version": profile.version, "prepare": profile.prepare, "finish": profile.finish},
+        "pointer_check": profile.pointer_check,
         **{"hooks.on_success": hooks.on_success, "hooks.on_failure": hooks.on_failure},
         **{
             f"assertions.{one.name}": one.command
@@ -125,6 +129,25 @@ def _commands(profile: Profile, search_path: str | None) -> Iterator[Finding]:
             found = search_path is None or shutil.which(program, path=search_path) is not None
         if not found:
             yield Finding(key, f"there is no program {_shown(program)} that can be run")
+
+
+def _origin(profile: Profile, search_path: str | None) -> Iterator[Finding]:
+    """Yield what is wrong with the files and the checkout that tell of the app.
+
+    Without a version or a checkout archives are made all the same; not so without pointers.
+    """
+    mild: list[Finding] = []
+    if isinstance(profile.version, VersionFile):
+        mild += _looked_at("version.file", profile.version.path, FILE)
+    if profile.provenance is not None:
+        mild += _looked_at("provenance.checkout", profile.provenance.path, DIRECTORY)
+        if search_path is not None and shutil.which(PROGRAM, path=search_path) is None:
+            mild.append(Finding("provenance", f"there is no program {PROGRAM} to ask"))
+    for finding in mild:
+        yield replace(finding, hint="It will not be recorded.", fatal=False)
+    for one in profile.pointers:
+        if one.path is not None:
+            yield from _looked_at(f"pointers.{one.name}.file", one.path, FILE)
 
 
 def _restore_commands(rules: RestoreRules) -> dict[str, Command | None]:

@@ -19,6 +19,10 @@ EXAMPLE = """\
 #trusted_signers = "allowed_signers"
 #revoked_signers = "revoked_keys"
 
+# A file of NAME=VALUE lines, whose variables can stand in paths where the environment has none of
+# that name; --env-file names one whose variables come first. Nothing else ever gets them.
+#env_file = "paths.env"
+
 # One table for each app. Its name: 1 to 40 of a-z, 0-9 and '-'.
 #[apps.notes]
 
@@ -49,13 +53,22 @@ EXAMPLE = """\
 #follow_symlinks = false
 #raw_sqlite = false
 
-# The app's version for the record: a text, or a command that prints it.
+# The app's version for the record: a text, a command that prints it, or a file whose first line it
+# is: {file = "VERSION"}, {command = ["notes", "--version"], seconds = 10}.
 #version = ["notes", "--version"]
+
+# The checkout of git that the app runs from: commit, branch, and whether it was changed are
+# recorded. Where git cannot tell (it may take so many seconds), the archive is made without.
+#provenance = {checkout = "~/src/notes", seconds = 10}
 
 # Commands around the snapshot, run in root without a shell: a list, or with a time limit in
 # seconds (300 by default). `finish` runs after a failure too.
 #prepare = ["notes", "pause"]
 #finish = {argv = ["notes", "resume"], seconds = 20}
+
+# A command that is run after each restore of an archive with pointers (below), in root, with these
+# on its stdin as JSON. If it ends with another code than 0, the restore ends with 4, and stays.
+#pointer_check = {argv = ["notes", "check-remote"], seconds = 300}
 
 # Who can open the archives: public keys (age1..., ssh-ed25519, ssh-rsa), or files of them.
 #recipients = ["age1..."]
@@ -93,6 +106,13 @@ EXAMPLE = """\
 
 # How long `agebackup clean` leaves what a restore into the app's own places put aside.
 #keep_pre_restore = "30d"
+
+# What the app needs and no archive holds, such as objects in a store: it is recorded, and a restore
+# lists it. SQL whose columns are called location and perhaps bytes, hash, count, note; or a file:
+# .json (a list of texts, or of objects with these keys), else a location on each line.
+#[apps.notes.pointers]
+#videos = {database = "ledger", sql = "SELECT key AS location, bytes FROM videos"}
+#models = {file = "models.txt", hint = "rclone copy media:models/NAME models/"}
 
 # How many archives stay; without this table nothing is ever pruned. -1 keeps all of a tier.
 # `count = 10` keeps simply the last ten. README, "Retention", says what each rule means.

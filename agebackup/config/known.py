@@ -19,6 +19,7 @@ from agebackup.errors import UsageError, printable
 from agebackup.model.knownapp import LINUX, MACOS, Evidence, KnownApp, named
 from agebackup.model.names import require_app
 from agebackup.model.profile import Profile, allowed
+from agebackup.model.provenance import VersionFile
 
 BUILT_IN = Path(__file__).resolve().parent.parent / "profiles"
 _SUFFIX = ".toml"
@@ -26,6 +27,7 @@ _ROOT = "/root-of-the-app"
 SAID_BY_PROFILES = (
     *("databases", "attachments", "config", "tokens", "derived", "exclude"),
     *("version", "prepare", "finish", "consistency", "follow_symlinks", "raw_sqlite", "restore"),
+    *("provenance", "pointers"),
 )
 """The keys of an app's table that describe the app; all others are the person's to say."""
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -213,11 +215,15 @@ def _app_keys() -> set[str]:
 
 
 def _require_below_root(profile: Profile, where: Where) -> None:
+    version = profile.version
     places = {
         "databases": [entry.path for entry in profile.databases],
         "attachments": [entry.path for entry in profile.attachments],
         "config": profile.config,
         "tokens": profile.tokens,
+        "version": [version.path] if isinstance(version, VersionFile) else [],
+        "provenance": [profile.provenance.path] if profile.provenance else [],
+        "pointers": [one.path for one in profile.pointers if one.path is not None],
     }
     for key, paths in places.items():
         for path in paths:

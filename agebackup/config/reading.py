@@ -10,9 +10,11 @@ from typing import Any
 
 from agebackup.config.assertions import Declared, assertions
 from agebackup.config.elsewhere import remotes, split
+from agebackup.config.envfile import read_env_file
 from agebackup.config.expansion import expand
 from agebackup.config.matching import literal, parse_pattern
 from agebackup.config.nights import command, keep_pre_restore, retention, watch
+from agebackup.config.provenance import pointers, provenance, version
 from agebackup.config.restoring import restore_rules
 from agebackup.config.tables import (
     AppTable,
@@ -23,7 +25,6 @@ from agebackup.config.tables import (
     convert,
 )
 from agebackup.errors import UsageError, printable
-from agebackup.model.command import Command
 from agebackup.model.globs import compile_globs
 from agebackup.model.names import require_app
 from agebackup.model.profile import (
@@ -35,8 +36,6 @@ from agebackup.model.profile import (
 )
 from agebackup.model.source import Count
 
-VERSION_SECONDS = 10.0
-"""What a command that prints the app's version may take."""
 _NAME = re.compile(r"[^/\0:=\s][^/\0:=]*")
 _KEY_BEGINNINGS = ("age1", "ssh-")
 
@@ -44,6 +43,7 @@ _KEY_BEGINNINGS = ("age1", "ssh-")
 def load_config(file: Path, environment: Mapping[str, str]) -> Config:
     """Return what the config file `file` declares; `environment` is used to expand paths.
 
+    So are the variables of its own `env_file`, where `environment` does not have them.
     Raises `UsageError`, naming file and key, for whatever is not understood: nothing of such a
     file is used.
     """
@@ -64,6 +64,10 @@ def parse_config(content: bytes, file: Path, environment: Mapping[str, str]) -> 
     top = Where(file)
     table = convert(parse_toml(content, top), FileTable, top)
     base = _Base(os.path.dirname(os.path.abspath(file)), environment)
+    env_file = base.optional(table.env_file, top / "env_file")
+    if env_file is not None:
+        environment = {**read_env_file(env_file, environment), **environment}
+        base = replace(base, environment=environment)
     return Config(
         file,
         tuple(
@@ -137,7 +141,10 @@ def _profile(
         exclude=_globs(table.exclude, where / "exclude"),
         follow_symlinks=table.follow_symlinks,
         raw_sqlite=table.raw_sqlite,
-        version=_version(table.version),
+        version=version(table.version, where / "version", base.path),
+        provenance=provenance(table.provenance, where / "provenance", base.path),
+        pointers=pointers(table.pointers, databases, where / "pointers", base.path),
+        pointer_check=command(table.pointer_check, where / "pointer_check"),
         prepare=command(table.prepare, where / "prepare"),
         finish=command(table.finish, where / "finish"),
         recipients=_recipients(table.recipients, where / "recipients"),
@@ -227,10 +234,6 @@ def _globs(patterns: Sequence[str], where: Where) -> tuple[str, ...]:
         except UsageError as error:
             raise (where / f"[{index}]").again(error) from None
     return tuple(patterns)
-
-
-def _version(given: str | list[str]) -> str | Command:
-    return given if isinstance(given, str) else Command(tuple(given), VERSION_SECONDS)
 
 
 def _recipients(texts: Sequence[str], where: Where) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def resolve(profile: Profile, *, include_config: bool, include_tokens: bool) -> 
         withheld=tuple(withheld),
         follow_symlinks=profile.follow_symlinks,
         raw_sqlite=profile.raw_sqlite,
+        pointers=tuple(one for one in profile.pointers if one.path is not None),
     )
     _check(profile, source)
     return source
@@ -84,6 +85,7 @@ def _database(profile: Profile, entry: DatabaseEntry, name: str, path: Path) -> 
         max_user_version=entry.max_user_version,
         gates=tuple(Count(gate.name, gate.sql) for gate in gates),
         heads=rules.heads,
+        pointers=tuple(one for one in profile.pointers if one.database == entry.name),
     )
 
 

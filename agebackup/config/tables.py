@@ -23,6 +23,7 @@ class FileTable(Table, frozen=True):
     """The whole file."""
 
     apps: dict[str, dict[str, Any]] = {}
+    env_file: str | None = None
     trusted_signers: str | None = None
     revoked_signers: str | None = None
 
@@ -144,7 +145,10 @@ class AppTable(Table, frozen=True):
     exclude: list[str] = []
     follow_symlinks: bool = False
     raw_sqlite: bool = False
-    version: str | Annotated[list[str], msgspec.Meta(min_length=1)] = ""
+    version: Any = ""
+    provenance: Any = None
+    pointers: dict[str, Any] = {}
+    pointer_check: Any = None
     prepare: Any = None
     finish: Any = None
     recipients: list[str] = []

@@ -106,6 +106,40 @@ class PreviousRecord(Record, frozen=True, kw_only=True):
     sha256: str
 
 
+class ProvenanceRecord(Record, frozen=True, kw_only=True):
+    """The application's checkout when the snapshot was begun. `branch` is "" where none was checked
+    out; `dirty` says whether a file under version control was changed, null where nobody knows."""
+
+    commit: str
+    branch: str = ""
+    dirty: bool | None = None
+
+
+class PointerRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that the application needs and the archive does not hold (model/pointers.py)."""
+
+    location: str
+    bytes: int | None = None
+    hash: str = ""
+    count: int | None = None
+    note: str = ""
+
+
+class PointersRecord(Record, frozen=True, kw_only=True):
+    """What one query or file pointed to: `count` pointers, of which `entries` are the first.
+
+    `database` and `sql` say what was asked, or `file` where it was read; `hint` is for the person.
+    """
+
+    name: str
+    database: str = ""
+    sql: str = ""
+    file: str = ""
+    hint: str = ""
+    count: int
+    entries: list[PointerRecord] = []
+
+
 class Versions(Record, frozen=True, kw_only=True):
     """Programs that had a part in the archive."""
 
@@ -151,6 +185,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     empty_directories: list[str] = []
     clashing_names: int = 0
     gates: list[GateRecord] = []
+    provenance: ProvenanceRecord | None = None
+    pointers: list[PointersRecord] = []
 
 
 class _Readers(msgspec.Struct):

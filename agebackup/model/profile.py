@@ -14,9 +14,10 @@ from typing import Literal
 from agebackup.errors import UsageError, printable
 from agebackup.model.assertions import Assertion
 from agebackup.model.command import Command
+from agebackup.model.provenance import Checkout, Version
 from agebackup.model.retention import Policy
 from agebackup.model.rules import RestoreRules
-from agebackup.model.source import Count, Source
+from agebackup.model.source import Count, PointerSource, Source
 from agebackup.model.watch import Watch
 from agebackup.model.whereabouts import Whereabouts
 
@@ -55,8 +56,9 @@ class TreeEntry:
 class Profile:
     """One app. `base` is the root, else the config file's directory: there commands run.
 
-    `derived` and `exclude` are globs (`model.globs`). `version` is the text itself or the command
-    that prints it. `recipients` are public keys, never files; `signing_key` is a file. `level` is
+    `derived` and `exclude` are globs (`model.globs`). `provenance` is the checkout that the app
+    runs from, `pointers` say what lies outside, and `pointer_check` gets them after a restore.
+    `recipients` are public keys, never files; `signing_key` is a file. `level` is
     Zstandard's, None for no compression. `include_config` and `include_tokens` take these without
     the flag: a timer gives none. `keep_pre_restore` is how long what a restore in place put aside
     is kept, None: as long as usual. Without `retention` nothing of the app is ever pruned.
@@ -75,7 +77,10 @@ class Profile:
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool = False
     raw_sqlite: bool = False
-    version: str | Command = ""
+    version: Version = ""
+    provenance: Checkout | None = None
+    pointers: tuple[PointerSource, ...] = ()
+    pointer_check: Command | None = None
     prepare: Command | None = None
     finish: Command | None = None
     recipients: tuple[str, ...] = ()

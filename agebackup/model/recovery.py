@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from agebackup.errors import shortened
 from agebackup.model.origin import NAMESPACE
 
 RECOVERY_NOTE = "AGEBACKUP-RECOVER.txt"
@@ -116,6 +117,25 @@ No line may say FAILED. If `tagmanifest-sha256.txt` is missing, the archive was 
 6. Start the application, look, and only then delete the old state.
 
 The same, with every check: `agebackup restore {archive} -i KEY --target DIRECTORY`.
+""".encode()
+
+
+def pointers_text(lines: Sequence[str]) -> bytes:
+    """Return what RECOVER.md of an archive with pointers says besides; `lines` are fit to be shown.
+
+    The first of them only: the file is to stay small.
+    """
+    lacking = "\n".join(f"- {line}" for line in shortened(lines))
+    return f"""
+## What is not in here
+
+The application also needs what it keeps elsewhere. That was never in this archive; fetch it
+yourself:
+
+{lacking}
+
+`pointers` in `manifest.json` lists it, the first 10,000 one by one. Where an element there has
+`sql`, the restored database says all of them: `sqlite3 FILE "SQL"`.
 """.encode()
 
 

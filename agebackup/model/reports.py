@@ -58,7 +58,10 @@ class Verified:
 
 @dataclass(frozen=True)
 class RestoreReport:
-    """What a restore put into place, and where the state before it lies."""
+    """What a restore put into place, and where the state before it lies.
+
+    `problems` are what the app's own check of the pointers found.
+    """
 
     archive: str
     target: str
@@ -71,6 +74,7 @@ class RestoreReport:
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

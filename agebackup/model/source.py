@@ -23,10 +23,26 @@ class Count:
 
 
 @dataclass(frozen=True)
+class PointerSource:
+    """Where pointers called `name` come from: `sql` asked of `database`, or the file `path`.
+
+    Pointers name what the app needs and the archive does not hold (`model.pointers`); `hint` is a
+    sentence for the person who has to fetch it.
+    """
+
+    name: str
+    database: str = ""
+    sql: str = ""
+    path: Path | None = None
+    hint: str = ""
+
+
+@dataclass(frozen=True)
 class DatabaseSource:
     """One live SQLite database. `references` are queries that name attachments.
 
     `gates` are values that a restore compares, `heads` is a query whose rows it compares, or "".
+    `pointers` are queries for what lies outside the archive.
     """
 
     name: str
@@ -37,6 +53,7 @@ class DatabaseSource:
     max_user_version: int | None = None
     gates: tuple[Count, ...] = ()
     heads: str = ""
+    pointers: tuple[PointerSource, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class Source:
 
     `derived` are globs of what the app can rebuild, `excluded` of what else stays out. `withheld`
     are absolute paths (declared tokens and config that were not asked for) that never enter the
-    archive, wherever they lie.
+    archive, wherever they lie. `pointers` are the files that say what lies outside of it.
     """
 
     app: str
@@ -75,6 +92,7 @@ class Source:
     follow_symlinks: bool = False
     raw_sqlite: bool = False
     allow_missing: bool = False
+    pointers: tuple[PointerSource, ...] = ()
 
 
 def require_distinct_places(source: Source) -> Source:

@@ -19,6 +19,7 @@ from agebackup.model.records import ArchiveRecord
 from agebackup.model.reports import CreateReport
 from agebackup.operations.guards import guard_places, guard_space
 from agebackup.operations.order import Attempt, Order, Site
+from agebackup.operations.provenance import first_line, provenance_of, version_said
 from agebackup.operations.publishing import Published, publish
 from agebackup.operations.reading import incompleteness
 from agebackup.operations.settling import settle
@@ -105,7 +106,7 @@ def create(order: Order, site: Site, progress: Progress) -> CreateReport:
     site.destination.prepare()
     app, books = order.source.app, site.books
     books.settle(app, site.destination, order.name.time, progress)
-    order = _with_gates(_with_version(order, progress), progress)
+    order = _with_gates(_with_origin(order, progress), progress)
     order = replace(order, sequel=order.sequel or books.sequel(app))
     before = books.last(app)
     with Pause(order, progress) as pause:
@@ -152,11 +153,6 @@ def _attempts(attempt: Attempt, pause: Pause) -> Published:
     )
 
 
-def first_line(said: str) -> str:
-    """Return what a command that is asked for one value said, 200 characters at most."""
-    return said.strip().partition("\n")[0].strip()[:200]
-
-
 def _run(command: Command, order: Order, progress: Progress) -> str:
     result = run_command(
         command.argv, seconds=command.seconds, cwd=order.directory, progress=progress
@@ -164,19 +160,18 @@ def _run(command: Command, order: Order, progress: Progress) -> str:
     return result.stdout
 
 
-def _with_version(order: Order, progress: Progress) -> Order:
-    """Return `order` with the text that its command for the app's version prints, if it has one.
+def _with_origin(order: Order, progress: Progress) -> Order:
+    """Return `order` with the app's version as a text, and with what git says of its checkout.
 
-    A version is only for the record: where it cannot be had, the backup is made without.
+    They are only for the record: where they cannot be had, the backup is made without.
     """
-    if isinstance(order.app_version, str):
-        return order
     try:
-        said = _run(order.app_version, order, progress)
+        said = version_said(order.app_version, order.directory, progress)
     except FailedError as error:
         progress.warn(f"The app's version is not recorded: {error.message}")
         said = ""
-    return replace(order, app_version=first_line(said))
+    found = provenance_of(order.checkout, order.environment, progress)
+    return replace(order, app_version=said, provenance=found)
 
 
 def _with_gates(order: Order, progress: Progress) -> Order:

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from agebackup.errors import AgebackupError, FailedError, UsageError, printable
-from agebackup.model.command import Command
 from agebackup.model.gates import Present, Value
 from agebackup.model.profile import Profile
 from agebackup.model.source import DatabaseSource, Source, TreeSource
 from agebackup.model.swap import Kind, Part, Swap
 from agebackup.operations.guards import require_space
 from agebackup.operations.inplace_order import InPlaceOrder, Means
+from agebackup.operations.provenance import version_said
 from agebackup.operations.standstill import first_word, require_not_running
 from agebackup.operations.swap import prospect
 from agebackup.operations.unused import require_unused
@@ -159,10 +159,7 @@ def _value(database: DatabaseSource, sql: str, progress: Progress) -> Value:
 
 
 def _version(order: InPlaceOrder, progress: Progress) -> str:
-    version = order.profile.version
-    if not isinstance(version, Command):
-        return version
     try:
-        return first_word(version, order.base, progress)
+        return version_said(order.profile.version, order.base, progress)
     except FailedError:
         return ""  # only a limit of "installed" needs it, and then says so

@@ -6,10 +6,11 @@ no directory made.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from agebackup.errors import printable
+from agebackup.errors import FailedError, printable
 from agebackup.model.command import Command
 from agebackup.model.gates import Present
 from agebackup.model.inplace import InPlacePlan, PlannedStep
@@ -26,6 +27,7 @@ from agebackup.operations.inplace_fitting import (
 )
 from agebackup.operations.inplace_guards import require_replayable, staging_place
 from agebackup.operations.inplace_order import InPlaceOrder
+from agebackup.operations.provenance import version_said
 from agebackup.operations.reading import Reading, incompleteness
 from agebackup.operations.stage import guard_versions
 
@@ -42,13 +44,12 @@ def plan_in_place(order: InPlaceOrder, reading: Reading, destination: str | None
     manifest = inside.manifest
     fit = fitted(order, manifest)
     guard_versions(order.wanted, manifest)
-    version = order.profile.version
-    present = Present({}, {}, version if isinstance(version, str) else "")
+    present = Present({}, {}, _version(order, reading))
     ignored = require_gates(_without_commands(order), manifest, present)
     steps = (
         *_before(order, manifest, fit),
         *_still(order, fit, destination),
-        *_after(order),
+        *_after(order, manifest),
     )
     warnings = inside.warnings + incompleteness(manifest) + ignored + fit.remarks
     return InPlacePlan(
@@ -56,10 +57,20 @@ def plan_in_place(order: InPlaceOrder, reading: Reading, destination: str | None
     )
 
 
+def _version(order: InPlaceOrder, reading: Reading) -> str:
+    """Return the version of the application that is here, "" where only a command can tell."""
+    version = order.profile.version
+    if isinstance(version, Command):
+        return ""
+    with suppress(FailedError):  # only a limit of "installed" needs it, and then says so
+        return version_said(version, None, reading.progress)
+    return ""
+
+
 def _without_commands(order: InPlaceOrder) -> InPlaceOrder:
     """Return `order` without the limit that only a command of the application knows."""
     profile = order.profile
-    if isinstance(profile.version, str) or profile.restore.max_app_version != INSTALLED:
+    if not isinstance(profile.version, Command) or profile.restore.max_app_version != INSTALLED:
         return order
     rules = replace(profile.restore, max_app_version="")
     return replace(order, profile=replace(profile, restore=rules))
@@ -109,10 +120,12 @@ def _exchange(part: Part, fit: Fitted, id: str) -> PlannedStep:
     return PlannedStep("exchange", f"{text}, and keep the state before", paths, part.size)
 
 
-def _after(order: InPlaceOrder) -> Iterator[PlannedStep]:
+def _after(order: InPlaceOrder, manifest: Manifest) -> Iterator[PlannedStep]:
     yield from _commands("check", order.profile.restore.check)
     if order.rollback:
         yield PlannedStep("rollback", "bring the state before back if resume or a check fails")
+    if manifest.pointers:
+        yield from _commands("pointers", (order.profile.pointer_check,))
 
 
 def _commands(step: str, commands: tuple[Command | None, ...]) -> Iterator[PlannedStep]:

@@ -1,12 +1,14 @@
 """What `create` is asked to do, and where it works: ready values, made by the wiring."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agebackup.destinations.folder import Folder
 from agebackup.model.command import Command
-from agebackup.model.manifest import GateRecord, Versions
+from agebackup.model.manifest import GateRecord, PointersRecord, ProvenanceRecord, Versions
 from agebackup.model.names import ArchiveName
+from agebackup.model.provenance import Checkout, Version
 from agebackup.model.records import Sequel
 from agebackup.model.rules import Gate
 from agebackup.model.source import Labels, Source
@@ -22,10 +24,11 @@ from agebackup.system.progress import Progress
 class Order:
     """What to back up and how it is to be written. `level` is Zstandard's, None for none.
 
-    `app_version` is the text or the command that prints it; the app's commands, `prepare` and
-    `finish` around the snapshot among them, run in `directory`. Without `sequel` the site's books
-    are asked for it. `gates` are those whose commands are asked for a value, `passed` are values.
-    The archive is signed with `signing`, if there is one.
+    The app's commands, `prepare` and `finish` around the snapshot among them, run in `directory`.
+    Without `sequel` the site's books are asked for it. `gates` are those whose commands are asked
+    for a value, `passed` are values. The archive is signed with `signing`, if there is one. Of
+    `checkout` git is asked, with some variables of `environment`; `provenance` is what it said, and
+    `pointers` are what the app's queries and files point to.
     """
 
     source: Source
@@ -36,7 +39,7 @@ class Order:
     host: str
     level: int | None = None
     proof: bool = True
-    app_version: str | Command = ""
+    app_version: Version = ""
     prepare: Command | None = None
     finish: Command | None = None
     directory: Path | None = None
@@ -44,6 +47,10 @@ class Order:
     signing: SigningKey | None = None
     gates: tuple[Gate, ...] = ()
     passed: tuple[GateRecord, ...] = ()
+    checkout: Checkout | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    provenance: ProvenanceRecord | None = None
+    pointers: tuple[PointersRecord, ...] = ()
 
 
 @dataclass(frozen=True)

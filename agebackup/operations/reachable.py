@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agebackup.errors import NotFoundError, printable
 from agebackup.model.profile import Profile
+from agebackup.model.provenance import VersionFile
 from agebackup.system.probing import within
 from agebackup.system.progress import Progress
 
@@ -45,7 +46,15 @@ def source_places(profile: Profile) -> tuple[Path, ...]:
     """Return the directories that are looked at for what `profile` declares."""
     trees = (*(one.path for one in profile.attachments), *profile.config, *profile.tokens)
     files = (*(one.path for one in profile.databases), *profile.recipients_files)
-    return (*trees, *(path.parent for path in files))
+    pointers = (one.path for one in profile.pointers if one.path is not None)
+    return (*trees, *(path.parent for path in (*files, *pointers)))
+
+
+def origin_places(profile: Profile) -> tuple[Path, ...]:
+    """Return the directories that are looked at for the record alone: a run does without them."""
+    version, checkout = profile.version, profile.provenance
+    found = (version.path.parent,) if isinstance(version, VersionFile) else ()
+    return (*found, checkout.path) if checkout else found
 
 
 def _places(profile: Profile) -> tuple[Path, ...]:

@@ -117,6 +117,8 @@ def manifest_of(
         empty_directories=[path for a in accounts for path in a.empty_directories],
         clashing_names=bag.clashing_names,
         gates=list(order.passed),
+        provenance=order.provenance,
+        pointers=list(order.pointers),
     )
 
 

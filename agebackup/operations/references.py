@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from agebackup.errors import FailedError
 from agebackup.model.manifest import TreeRecord
@@ -39,8 +40,13 @@ def tree_places(trees: Iterable[TreeSource]) -> tuple[TreePlace, ...]:
 
 def recorded_source(tree: TreeSource) -> str:
     """Return the absolute path of `tree` as a manifest can hold it: "" where it is no UTF-8."""
-    path = str(tree.path)
-    return path if path.isascii() or path.encode("utf-8", "ignore").decode() == path else ""
+    return recorded_path(tree.path)
+
+
+def recorded_path(path: Path) -> str:
+    """Return `path` as a manifest can hold it: "" where it is no UTF-8."""
+    text = str(path)
+    return text if text.isascii() or text.encode("utf-8", "ignore").decode() == text else ""
 
 
 def recorded_places(trees: Iterable[TreeRecord]) -> tuple[TreePlace, ...]:

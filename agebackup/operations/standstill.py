@@ -8,7 +8,7 @@ from types import TracebackType
 from agebackup.errors import SHOWN, AgebackupError, FailedError, RefusedError, printable
 from agebackup.model.command import Command
 from agebackup.model.profile import Profile
-from agebackup.operations.create import first_line
+from agebackup.operations.provenance import first_line
 from agebackup.system.clock import Stopwatch
 from agebackup.system.process import CommandError, run_command
 from agebackup.system.progress import Progress
@@ -33,10 +33,15 @@ def run(
             environment=environment,
         ).stdout
     except CommandError as error:
-        said = f"{error.result.stdout}\n{error.result.stderr}".split("\n")
-        lines = [printable(line.rstrip()[:500]) for line in said if line.strip()]
-        error.details = tuple(lines[-SHOWN:])
+        error.details = last_lines(error)
         raise
+
+
+def last_lines(error: CommandError) -> tuple[str, ...]:
+    """Return the last lines of all that a command said which failed, fit to be shown."""
+    said = f"{error.result.stdout}\n{error.result.stderr}".split("\n")
+    lines = [printable(line.rstrip()[:500]) for line in said if line.strip()]
+    return tuple(lines[-SHOWN:])
 
 
 def first_word(command: Command, directory: Path, progress: Progress) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from agebackup.errors import AgebackupError, FailedError, counted, shortened
@@ -18,9 +19,11 @@ from agebackup.model.manifest import (
     encode_manifest,
 )
 from agebackup.model.names import printable
-from agebackup.model.recovery import recover_text, signed_text
+from agebackup.model.pointers import pointed
+from agebackup.model.recovery import pointers_text, recover_text, signed_text
 from agebackup.operations.carrying import Carrier
 from agebackup.operations.order import Attempt, Order
+from agebackup.operations.pointers import recorded_pointers
 from agebackup.operations.recording import Answers, bag_info, database_record, manifest_of
 from agebackup.operations.references import References, tree_places
 from agebackup.snapshot.attachments import ScanRules
@@ -64,6 +67,8 @@ def write_snapshot(attempt: Attempt, plaintext: int) -> Manifest:
         ) as copies:
             references = References(tree_places(source.trees), progress.stop)
             answers = [_answers(copy, references, progress) for copy in copies]
+            pointers = recorded_pointers(copies, source.pointers, progress)
+            attempt = replace(attempt, order=replace(order, pointers=pointers))
             seconds = int(order.name.time.timestamp())
             bag = BagWriter(plaintext, source.app, mtime=seconds, progress=progress)
             inodes = (identity for copy in copies for identity in copy.files)
@@ -187,6 +192,8 @@ def _recover(order: Order) -> bytes:
     contents += [f"`{printable(tree.place)}`: {tree.role}" for tree in source.trees]
     time = order.name.time.strftime("%Y-%m-%d %H:%M:%S")
     text = recover_text(str(order.name), source.app, time, contents)
+    if order.pointers:
+        text += pointers_text([f"{printable(one.name)}: {pointed(one)}" for one in order.pointers])
     return text + signed_text(order.name.time) if order.signing else text
 
 

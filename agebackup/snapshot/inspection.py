@@ -50,6 +50,12 @@ _WRITES_THAT_FAIL = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sql
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 
 
+class Rows(list[tuple[object, ...]]):
+    """The rows that a query gave; `names` are those of its columns."""
+
+    names: tuple[str, ...] = ()
+
+
 class QueryError(FailedError):
     """A query that was declared for a database cannot be answered."""
 
@@ -192,7 +198,7 @@ def answer(
     stop: Stop,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_rows: int = MAX_ROWS,
-) -> list[tuple[object, ...]]:
+) -> Rows:
     """Return the rows of `sql`, one statement that only reads.
 
     Text that is no UTF-8 comes with surrogate escapes, as paths do. Raises `QueryError` where it
@@ -209,11 +215,12 @@ def answer(
     return rows
 
 
-def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> list[tuple[object, ...]]:
+def _rows(connection: sqlite3.Connection, sql: str, max_rows: int) -> Rows:
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise ValueError("it selects nothing")
-    rows, size = [], 0
+    rows, size = Rows(), 0
+    rows.names = tuple(column[0] for column in cursor.description)
     for row in cursor:
         rows.append(row)
         size += sum(len(value) for value in row if isinstance(value, str | bytes))

@@ -41,18 +41,11 @@ def command(app: str | None, max_age: str | None) -> int:
     names and sizes only, and waits for no destination that hangs.
     """
     from agebackup.model.durations import parse_duration
-    from agebackup.operations.status import status
 
     out = console(current(), "status")
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
-    installed, drills = all_timers(out)
-    found = _places(app, installed, out)
     moment = now()
-    watched = list(_watched(found, limit, _takes(installed, out), drills))
-    judged = (
-        *status(watched, known_ledger(out), moment, out.progress),
-        *_astray(app, found, installed, moment),
-    )
+    judged = judgement(app, limit, out, moment)
     stale = any(one.stale for one in judged)
     code = worst((STALE if stale else 0, *(one.get("exit", 0) for one in out.settings.settled)))
     if out.settings.json:
@@ -65,6 +58,24 @@ def command(app: str | None, max_age: str | None) -> int:
     else:
         out.output.result("\n".join(line for one in judged for line in _lines(one, moment)))
     return code
+
+
+def judgement(
+    app: str | None, limit: float | None, out: "Console", moment: "datetime"
+) -> "tuple[AppStatus, ...]":
+    """Return how `app` (None: every app) stands at `moment`, its timers included.
+
+    `limit` is how old the newest archive may be, in seconds; None: as it is configured.
+    """
+    from agebackup.operations.status import status
+
+    installed, drills = all_timers(out)
+    found = _places(app, installed, out)
+    watched = list(_watched(found, limit, _takes(installed, out), drills))
+    return (
+        *status(watched, known_ledger(out), moment, out.progress),
+        *_astray(app, found, installed, moment),
+    )
 
 
 def _places(

@@ -165,6 +165,15 @@ PURE = Owner(
 )
 TELLING_WORDS = {"renameat2", "renamex_np", "ssh-keygen"}
 BUILTINS = {"print", "input", "exit", "quit", "open"}
-HEAVY = {"pyrage", "msgspec", "sqlite3", "tarfile", "backports", "compression", "platformdirs"}
+HEAVY = {
+    "jinja2",
+    "pyrage",
+    "msgspec",
+    "sqlite3",
+    "tarfile",
+    "backports",
+    "compression",
+    "platformdirs",
+}
 TAKE_BOOLEANS = {"get", "pop", "getattr", "setattr", "setdefault", "append", "set_blocking"}
 TAKE_BOOLEANS |= {"set_inheritable", "enable_load_extension", "setsockopt", "put", "c_bool"}

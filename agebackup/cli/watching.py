@@ -142,7 +142,7 @@ def _draw(lines: Sequence[str]) -> None:
     rows = [row for line in lines for row in _wrapped(line, width)]
     if len(rows) > height:
         more = len(rows) - height + 1
-        rows = [*rows[: height - 1], f"and {counted(more, 'line')} more: the window is too small"]
+        rows = [*rows[: height - 1], f"and {counted(more, 'more line')}"]
     drawn = "\r\n".join(f"{row[:width]}{_REST_OF_LINE}" for row in rows)
     write_out((f"{_TOP}{drawn}{_BELOW}",), sys.stdout)
 

@@ -178,6 +178,7 @@ PURE = Owner(
 TELLING_WORDS = {"renameat2", "renamex_np", "ssh-keygen", "git"}
 BUILTINS = {"print", "input", "exit", "quit", "open"}
 HEAVY = {
+    "jinja2",
     "pyrage",
     "msgspec",
     "sqlite3",

@@ -13,6 +13,8 @@ from pathlib import Path
 from conftest import World
 from sample_app import command
 
+from agebackup.system.clock import Stopwatch
+
 CLEARED = "\r\x1b[K"
 """What takes a line off the terminal again."""
 
@@ -73,11 +75,11 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def await_prompt(self, text: str) -> None:
-        """Wait until `text` was shown."""
-        raw = b""
+        """Wait until `text` was shown, for a while even where other things are."""
+        raw, since = b"", Stopwatch()
         while text.encode() not in raw:
             piece = self._read()
-            assert piece, raw
+            assert piece and since.seconds < _PATIENCE, raw
             raw += piece
 
     def finish(self, answers: Sequence[tuple[str, str]] = ()) -> Shown:

@@ -12,7 +12,7 @@ import pytest
 from agebackup.errors import FailedError, NotFoundError, StoppedError
 from agebackup.system.clock import Stopwatch
 from agebackup.system.outcome import Result
-from agebackup.system.probing import within
+from agebackup.system.probing import lingering, within
 from agebackup.system.progress import Progress, Stop
 
 pytestmark = pytest.mark.linux
@@ -107,3 +107,21 @@ def test_a_stop_ends_the_waiting() -> None:
     with pytest.raises(StoppedError):
         within(30, [stuck, quick], Progress(stop))
     assert watch.seconds < 5
+
+
+def test_what_was_left_behind_is_known() -> None:
+    """A child that nobody waits for lingers until it has ended, and is then reaped."""
+    assert not lingering()
+    waiting, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(end)
+        os.read(waiting, 1)
+        os._exit(0)
+    os.close(waiting)
+    assert lingering()
+    os.close(end)
+    while lingering():
+        pass
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -41,6 +41,7 @@ COMMANDS = {
     "clean": "Clean up after runs that died, and list what ledger and folder disagree about.",
     "status": "Say of each app whether its backups are fresh: a line per app, and what is wrong.",
     "audit": "Say without a key what is wrong with archives.",
+    "report": "Write one page of HTML that shows how the backups of APP, or of every app, stand.",
     "ledger": "Check this machine's record of archives, or make it again.",
     "config": "Write an example configuration, or check the one there is.",
     "profiles": "List the applications that can be declared by name, or show one of them.",
@@ -53,7 +54,7 @@ COMMANDS = {
 
 
 SETTLING = {"create", "run", "restore", "prune", "delete", "clean", "list", "status", "audit"}
-SETTLING |= {"verify", "get", "tag", "untag", "keep", "unkeep", "doctor", "log"}
+SETTLING |= {"report", "verify", "get", "tag", "untag", "keep", "unkeep", "doctor", "log"}
 """The commands that are about applications and their archives: before anything else they settle
 the restores into applications that were cut off."""
 

@@ -31,31 +31,34 @@ if TYPE_CHECKING:
 @click.command("status", short_help="Say whether backups are fresh.")
 @click.argument("app", required=False)
 @click.option("--max-age", metavar="26h", help="The oldest that the newest archive may be.")
+@click.option("--watch", is_flag=True, help="On a terminal: look again and again, until a key.")
+@click.option("--interval", metavar="5s", help="How often to look with --watch; 5s.")
 @global_options
-def command(app: str | None, max_age: str | None) -> int:
+def command(app: str | None, max_age: str | None, *, watch: bool, interval: str | None) -> int:
     """Say of each app whether its backups are fresh: a line per app, and what is wrong.
 
     Exit code 5 where the newest archive is older than --max-age (else max_age, else the interval
     with its jitter and two hours), missing, cut short or from the future, or where there is none,
     and where an installed timer is gone, or the configuration no longer declares its app. Looks at
     names and sizes only, and waits for no destination that hangs.
+
+    With --watch it is drawn anew every few seconds, until a key is pressed; then the exit code is
+    that of the last look. After Ctrl-C it is 130, as after any command.
     """
+    from agebackup.cli.watching import require_screen, span, watched
     from agebackup.model.durations import parse_duration
-    from agebackup.operations.status import status
 
     out = console(current(), "status")
     limit = parse_duration(max_age).total_seconds() if max_age is not None else None
-    installed, drills = all_timers(out)
-    found = _places(app, installed, out)
+    every = span(interval, watch=watch)
+    if watch:
+        require_screen(out)
+        return watched(lambda to: _told(app, limit, to), every, out)
     moment = now()
-    watched = list(_watched(found, limit, _takes(installed, out), drills))
-    judged = (
-        *status(watched, known_ledger(out), moment, out.progress),
-        *_astray(app, found, installed, moment),
-    )
-    stale = any(one.stale for one in judged)
-    code = worst((STALE if stale else 0, *(one.get("exit", 0) for one in out.settings.settled)))
+    judged = judgement(app, limit, out, moment)
+    code = _code(judged, out)
     if out.settings.json:
+        stale = any(one.stale for one in judged)
         out.output.result(
             "",
             status="stale" if stale else "failed" if code else "ok",
@@ -65,6 +68,36 @@ def command(app: str | None, max_age: str | None) -> int:
     else:
         out.output.result("\n".join(line for one in judged for line in _lines(one, moment)))
     return code
+
+
+def _told(app: str | None, limit: float | None, out: "Console") -> tuple[int, list[str]]:
+    """Return the exit code and the lines of one look."""
+    moment = now()
+    judged = judgement(app, limit, out, moment)
+    return _code(judged, out), [line for one in judged for line in _lines(one, moment)]
+
+
+def _code(judged: "Iterable[AppStatus]", out: "Console") -> int:
+    stale = any(one.stale for one in judged)
+    return worst((STALE if stale else 0, *(one.get("exit", 0) for one in out.settings.settled)))
+
+
+def judgement(
+    app: str | None, limit: float | None, out: "Console", moment: "datetime"
+) -> "tuple[AppStatus, ...]":
+    """Return how `app` (None: every app) stands at `moment`, its timers included.
+
+    `limit` is how old the newest archive may be, in seconds; None: as it is configured.
+    """
+    from agebackup.operations.status import status
+
+    installed, drills = all_timers(out)
+    found = _places(app, installed, out)
+    watched = list(_watched(found, limit, _takes(installed, out), drills))
+    return (
+        *status(watched, known_ledger(out), moment, out.progress),
+        *_astray(app, found, installed, moment),
+    )
 
 
 def _places(

@@ -4,6 +4,7 @@ import sys
 from contextlib import suppress
 
 from agebackup.cli.output import Output
+from agebackup.model.sizes import human_bytes as human_bytes
 from agebackup.system.clock import Stopwatch
 from agebackup.system.progress import Progress, Stop
 
@@ -81,13 +82,3 @@ class TerminalReporter(Reporter):
             if self._total and self._done < self._total:
                 parts.append(f"{int((self._total - self._done) / rate) + 1} s left")
         return ", ".join(parts)
-
-
-def human_bytes(count: int) -> str:
-    """Return `count` bytes in binary units with three significant digits."""
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{count} bytes" if unit == "bytes" else f"{size:.3g} {unit}"
-        size /= 1024
-    return f"{size:.4g} TiB"

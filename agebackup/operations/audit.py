@@ -26,6 +26,7 @@ class AuditOrder:
 
     `shared`: apps whose policy says that other machines use the folder too. `declared`: the
     configuration names the folder, so that its absence is a finding whatever the ledger knows.
+    `learn`: what was proved is written into the ledger.
     """
 
     folder: Folder
@@ -34,6 +35,7 @@ class AuditOrder:
     shared: frozenset[str] = frozenset()
     budget: Budget = USUAL
     declared: bool = False
+    learn: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,13 @@ def _audited(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Au
         sample.take_hashes(before, chosen)
     except StoppedError:  # whose turn it was must not be forgotten by a stop, or it never ends
         after, failure = _second_look(order, ledger, before)
-        if failure is None:
+        if failure is None and order.learn:
             _told_to_ledger(ledger, Evidence(before, after, sample.looks, ground), progress)
         raise
     after, failure = _second_look(order, ledger, before)
     evidence = Evidence(before, after, sample.looks, ground)
-    changed = _told_to_ledger(None if failure else ledger, evidence, progress)
+    told = ledger if order.learn and not failure else None
+    changed = _told_to_ledger(told, evidence, progress)
     found = [*judge(evidence), *_strange_note(folder), *([_unusable(failure)] if failure else [])]
     return AuditReport(
         destination=folder.key,

@@ -1,5 +1,6 @@
 """Look at places that may never answer: a dead network mount hangs whoever only asks its status."""
 
+import os
 import select
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,19 @@ def within(
     finally:
         for worker in workers:
             worker.abandon()
+
+
+def lingering() -> bool:
+    """Return whether children that `within` left behind still hang; those that ended are reaped.
+
+    To be called while no other child is at work: it takes whatever has ended.
+    """
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _listen(workers: Sequence[Worker], deadline: Deadline, progress: Progress) -> None:

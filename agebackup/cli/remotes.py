@@ -7,16 +7,24 @@ from agebackup.cli.console import Console
 from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 
 if TYPE_CHECKING:
+    from agebackup.destinations.folder import Folder
     from agebackup.destinations.interface import Destination, Means, Remote
 
+__all__ = ["Destination", "Remote", "destination_at", "is_remote", "means_for", "remote_at"]
 
-def destination_at(text: str, to: Console) -> "Destination":
+
+def destination_at(text: str, to: Console) -> "Folder | Remote":
     """Return the destination that `text` names: a folder, whose existence shows when it is read,
     or a remote. Raises `UsageError` for what can be none."""
     from agebackup.destinations.folder import listed_folder
 
     place = parse_whereabouts(text)
     return listed_folder(place.place) if place.is_folder else remote_at(place, to)
+
+
+def is_remote(text: str) -> bool:
+    """Return whether `text` names something else than a folder. Raises `UsageError`."""
+    return not parse_whereabouts(text).is_folder
 
 
 def remote_at(place: Whereabouts, to: Console) -> "Remote":

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from agebackup.destinations.folder import Folder
     from agebackup.destinations.interface import Destination, Means, Remote
 
-__all__ = ["Destination", "Remote", "destination_at", "is_remote", "means_for", "remote_at"]
+__all__ = [
+    "Destination",
+    "Remote",
+    "destination_at",
+    "is_remote",
+    "means_for",
+    "remote_at",
+    "remote_for",
+]
 
 
 def destination_at(text: str, to: Console) -> "Folder | Remote":
@@ -25,6 +33,11 @@ def destination_at(text: str, to: Console) -> "Folder | Remote":
 def is_remote(text: str) -> bool:
     """Return whether `text` names something else than a folder. Raises `UsageError`."""
     return not parse_whereabouts(text).is_folder
+
+
+def remote_for(text: str, to: Console) -> "Remote":
+    """Return the remote that `text` names, for a folder one that is a folder."""
+    return remote_at(parse_whereabouts(text), to)
 
 
 def remote_at(place: Whereabouts, to: Console) -> "Remote":

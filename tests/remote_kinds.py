@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import github_stand_in
 import rclone_servers
 
 from agebackup.destinations.folder import listed_folder
+from agebackup.destinations.github import PART_BYTES, GitHub
 from agebackup.destinations.interface import Means, Remote
 from agebackup.destinations.mirror import Mirror
 from agebackup.destinations.rclone import Rclone
+from agebackup.model.releases import carried, tag_of
 from agebackup.model.whereabouts import parse_whereabouts
 
 
@@ -105,6 +108,57 @@ def _served(remote: str) -> "Kind":
     return site
 
 
+@dataclass(frozen=True)
+class Releases:
+    """A site that is the releases of a repository at the stand-in."""
+
+    world: github_stand_in.StandIn
+    environment: Mapping[str, str]
+    part_bytes: int
+    struck: str = "advance"
+
+    def remote(self, means: Means) -> Remote:
+        return self._at("github:ada/backups", means)
+
+    def spelt(self, means: Means) -> Sequence[Remote]:
+        return [self._at("github:Ada/Backups", means)]
+
+    def gone(self, means: Means) -> Remote:
+        return self._at("github:ada/absent", means)
+
+    def _at(self, text: str, means: Means) -> Remote:
+        return GitHub(parse_whereabouts(text), means, self.part_bytes, (0.0, 0.0), 0.0)
+
+    def write(self, name: str, content: bytes) -> None:
+        release = github_stand_in.Release(tag_of(name), "By hand.")
+        release.assets.append(github_stand_in.Asset(name, content))
+        self.world.repository().releases.append(release)
+
+    def cut(self, name: str, size: int) -> None:
+        left = size
+        for asset in self._assets(name):
+            asset.content, asset.digest = asset.content[:left], None
+            left -= len(asset.content)
+
+    def read(self, name: str) -> bytes | None:
+        assets = self._assets(name)
+        return b"".join(asset.content for asset in assets) if assets else None
+
+    def _assets(self, name: str) -> list[github_stand_in.Asset]:
+        every = (asset for one in self.world.repository().releases for asset in one.assets)
+        return sorted((one for one in every if carried(one.name) == name), key=lambda a: a.name)
+
+
+def _github(part_bytes: int) -> "Kind":
+    @contextmanager
+    def site(tmp_path: Path) -> Iterator[Site]:
+        with github_stand_in.stand_in() as world:
+            world.repository("ada/backups")
+            yield Releases(world, world.environment(tmp_path), part_bytes)
+
+    return site
+
+
 Kind = Callable[[Path], AbstractContextManager[Site]]
 
 KINDS: dict[str, Kind] = {
@@ -112,5 +166,7 @@ KINDS: dict[str, Kind] = {
     "rclone-local": _served("local"),
     "rclone-webdav": _served("webdav"),
     "rclone-sftp": _served("sftp"),
+    "github": _github(PART_BYTES),
+    "github-parts": _github(2 << 20),
 }
 """A context manager for each kind; it is given a directory of the test's own."""

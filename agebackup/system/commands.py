@@ -111,10 +111,10 @@ def _talk(
                 Deadline(seconds), progress, ended=lambda: child.poll() is not None
             )
         except BaseException:
-            _end_group(child, _GRACE_WHEN_STOPPED)
+            end_group(child, _GRACE_WHEN_STOPPED)
             raise
         if not in_time:
-            _end_group(child, _GRACE)
+            end_group(child, _GRACE)
     result = CommandResult(child.returncode, pipes.text(0), pipes.text(1))
     if not in_time:
         raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
@@ -123,7 +123,7 @@ def _talk(
     return result
 
 
-def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+def end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
     """End `child` and its group, which it may have left."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGTERM)

@@ -34,9 +34,7 @@ _MOST = 1 << 28
 _MAKING = ("POST", "PUT", "PATCH")
 """Methods that GitHub answers 404 where a person may read, and not write."""
 _STATUS = re.compile(r"HTTP/[\d.]+ (\d{3})\b")
-_SAID_MAKING = ("POST", "PUT", "PATCH")
-"""Methods that GitHub answers 404 where a person may read, and not write."""
-_STATUS = re.compile(r"HTTP (\d{3})\b")
+_SAID_STATUS = re.compile(r"HTTP (\d{3})\b")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ class Stage:
     means: Means
     room: Path
 
-    @property
+    @cached_property
     def remote(self) -> Remote:
         return self.site.remote(self.means)
 

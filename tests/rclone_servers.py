@@ -90,7 +90,7 @@ def running() -> Servers:
         server.start()
         atexit.register(server.kill)
     config = base / "rclone.conf"
-    login = f"user = {USER}\npass = {_obscured()}"
+    login = f"user = {USER}\npass = {obscured(PASSWORD)}"
     config.write_text(
         f"[webdav]\ntype = webdav\nvendor = other\n{login}\n"
         f"url = http://127.0.0.1:{served['webdav'].port}\n\n"
@@ -102,6 +102,7 @@ def running() -> Servers:
     return Servers(base, served, environment)
 
 
-def _obscured() -> str:
-    done = subprocess.run(["rclone", "obscure", PASSWORD], check=True, capture_output=True)
+def obscured(password: str) -> str:
+    """Return `password` as rclone's configuration holds it."""
+    done = subprocess.run(["rclone", "obscure", password], check=True, capture_output=True)
     return done.stdout.decode().strip()

@@ -42,12 +42,14 @@ class Pace:
     """How patient one is with a remote, in seconds.
 
     `pauses` lie between attempts. `idle` is how long nothing may move before a run is ended, and
-    `connect` how long the server has to answer at all.
+    `connect` how long the server has to answer at all. `retries` is how often rclone itself tries
+    a single request, such as one part of a large file.
     """
 
     pauses: Sequence[float] = PAUSES
     idle: float = 900.0
     connect: float = 20.0
+    retries: int = 3
 
 
 PATIENT = Pace()
@@ -114,7 +116,7 @@ class Program:
         return (
             *("--ask-password=false", "--use-json-log", "--log-level", "NOTICE"),
             *("--stats", "500ms", "--stats-log-level", "NOTICE"),
-            *("--retries", "1", "--low-level-retries", "5"),
+            *("--retries", "1", "--low-level-retries", str(pace.retries)),
             *("--contimeout", f"{pace.connect:g}s", "--timeout", f"{min(300, pace.idle):g}s"),
         )
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from agebackup.system.clock import Deadline, pause
+
 USER, PASSWORD = "ada", "4n-0bvious-passw0rd"
 """The person's login at the servers; the password must be in nothing that agebackup says."""
 _PORT = re.compile(r"127\.0\.0\.1:(\d+)")
@@ -25,32 +27,31 @@ class Server:
     root: Path
     extra: tuple[str, ...] = ()
     port: int = 0
-    process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it, on its former port where it had one, and wait until it listens."""
         login = ("--addr", f"127.0.0.1:{self.port}", "--user", USER, "--pass", PASSWORD)
-        plain = ("--config", "", "--log-level", "INFO", *self.extra)
-        self.process = subprocess.Popen(
-            ["rclone", "serve", self.protocol, str(self.root), *login, *plain],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
-        )
-        assert self.process.stderr
-        for line in self.process.stderr:
-            if match := _PORT.search(line):
-                self.port = int(match[1])
-                break
-        else:
-            raise AssertionError(f"rclone serve {self.protocol} did not start")
+        plain = ("--config", "", "--dir-cache-time", "0s")
+        log = self.root.with_suffix(".log")
+        with log.open("w") as written:
+            self.process = subprocess.Popen(
+                ["rclone", "serve", self.protocol, str(self.root), *login, *plain, *self.extra],
+                stdout=subprocess.DEVNULL,
+                stderr=written,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
+            )
+        patience = Deadline(30)
+        while not (match := _PORT.search(log.read_text())):
+            assert self.process.poll() is None and not patience.expired, log.read_text()
+            pause(0.01)
+        self.port = int(match[1])
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
             self.process = None
 
 
@@ -89,7 +90,7 @@ def running() -> Servers:
         server.start()
         atexit.register(server.kill)
     config = base / "rclone.conf"
-    login = f"user = {USER}\npass = {_obscured()}"
+    login = f"user = {USER}\npass = {obscured(PASSWORD)}"
     config.write_text(
         f"[webdav]\ntype = webdav\nvendor = other\n{login}\n"
         f"url = http://127.0.0.1:{served['webdav'].port}\n\n"
@@ -101,6 +102,7 @@ def running() -> Servers:
     return Servers(base, served, environment)
 
 
-def _obscured() -> str:
-    done = subprocess.run(["rclone", "obscure", PASSWORD], check=True, capture_output=True)
+def obscured(password: str) -> str:
+    """Return `password` as rclone's configuration holds it."""
+    done = subprocess.run(["rclone", "obscure", password], check=True, capture_output=True)
     return done.stdout.decode().strip()

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ class Stage:
     means: Means
     room: Path
 
-    @property
+    @cached_property
     def remote(self) -> Remote:
         return self.site.remote(self.means)
 
@@ -98,13 +99,16 @@ def test_what_was_put_is_listed_and_comes_back_until_it_is_removed(stage: Stage)
     remote.remove(entry)
 
 
-@pytest.mark.parametrize("size", [0, 1, 65536, LARGE])
-def test_every_size_arrives_whole(stage: Stage, size: int) -> None:
+def test_every_size_arrives_whole(stage: Stage) -> None:
     """Sizes at the edges of blocks, and none at all, are carried like any other."""
-    sent = content(size)
-    stage.put(sent)
-    assert stage.listed()[NAME].size == size
-    assert stage.fetched(stage.listed()[NAME]) == sent
+    sent = {f"{size}.age": content(size) for size in (0, 1, 65536, LARGE)}
+    for name, one in sent.items():
+        stage.put(one, name)
+    assert {name: entry.size for name, entry in stage.listed().items()} == {
+        name: len(one) for name, one in sent.items()
+    }
+    for name in ("0.age", f"{LARGE}.age"):
+        assert stage.fetched(stage.listed()[name]) == sent[name]
 
 
 def test_what_is_put_again_changes_nothing(stage: Stage) -> None:
@@ -117,13 +121,13 @@ def test_what_is_put_again_changes_nothing(stage: Stage) -> None:
     assert stage.site.read(NAME) == sent
 
 
-@pytest.mark.parametrize("size", [300, 5000])
-def test_other_content_of_the_same_name_is_replaced(stage: Stage, size: int) -> None:
+def test_other_content_of_the_same_name_is_replaced(stage: Stage) -> None:
     """A rekeyed archive takes the place of its former content, even one of exactly its size."""
-    stage.put(content(5000))
-    sent = content(size)
-    stage.put(sent)
-    assert stage.site.read(NAME) == sent and list(stage.listed()) == [NAME]
+    for size in (5000, 5000, 300):
+        sent = content(size)
+        stage.put(sent)
+        assert stage.site.read(NAME) == sent
+    assert list(stage.listed()) == [NAME]
 
 
 def test_half_of_one_is_mended(stage: Stage) -> None:
@@ -138,7 +142,7 @@ def test_half_of_one_is_mended(stage: Stage) -> None:
 
 def test_the_longest_names_are_carried(stage: Stage) -> None:
     """An archive of the longest app's name, made by hand and compressed, keeps its name."""
-    names = (LONGEST, "a-20260102T030405Z-0123abcd.tar.age", f"{'b' * 91}.note.age")
+    names = (LONGEST, f"{'b' * 91}.note.age")
     for name in names:
         stage.put(b"x", name)
     assert sorted(stage.listed()) == sorted(names)

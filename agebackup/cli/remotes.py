@@ -43,6 +43,7 @@ def remote_for(text: str, to: Console) -> "Remote":
 def remote_at(place: Whereabouts, to: Console) -> "Remote":
     """Return what carries copies to `place` and from it; nothing is reached yet."""
     from agebackup.destinations.folder import listed_folder
+    from agebackup.destinations.github import GitHub
     from agebackup.destinations.mirror import Mirror
     from agebackup.destinations.rclone import Rclone
 
@@ -51,7 +52,9 @@ def remote_at(place: Whereabouts, to: Console) -> "Remote":
         return Rclone(place, means)
     if place.is_folder:
         return Mirror(listed_folder(place.place), means)
-    raise AssertionError(place.kind)
+    if place.bandwidth:
+        to.progress.warn(f"gh cannot limit its bandwidth: {place.text} takes what there is.")
+    return GitHub(place, means)
 
 
 def means_for(place: Whereabouts, to: Console) -> "Means":

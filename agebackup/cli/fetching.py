@@ -31,10 +31,11 @@ def at_hand(
     if chosen.remote is None or chosen.entry is None:
         yield chosen.file
         return
-    from agebackup.operations.fetching import Room, fetched
+    from agebackup.operations.fetching import Room, fetched, require_fetchable
 
     known = record or recorded(chosen, console)
     room = Room(directories.workspace(workspace), directories.claims(), console.progress)
+    require_fetchable(chosen.entry, chosen.remote, known, room)
     console.output.say(f"Fetching {printable(chosen.called)} ({chosen.entry.size:,} bytes)")
     with fetched(chosen.entry, chosen.remote, known, room) as path, _calling(path, chosen.called):
         yield path

@@ -25,22 +25,29 @@ class Room:
     progress: Progress
 
 
+def require_fetchable(
+    entry: FolderEntry, remote: Remote, record: ArchiveRecord | None, room: Room
+) -> None:
+    """Raise `VerificationError` where the listed size is not the ledger's, and `FailedError` with
+    both figures where there is too little room for it."""
+    shown = printable(remote.called(entry.name))
+    if record is not None and record.size not in (None, entry.size) and not record.former:
+        raise _other(shown, f"it has {entry.size:,} bytes there, not {record.size:,}")
+    require_space(f"the copy of {shown}", room.workspace, entry.size)
+
+
 @contextmanager
 def fetched(
     entry: FolderEntry, remote: Remote, record: ArchiveRecord | None, room: Room
 ) -> Iterator[Path]:
     """Yield a private copy of the file `entry` of `remote`, under its name; remove it at the end.
 
-    It goes whatever happens in the body; after SIGKILL the next run's sweep removes it. Nothing is
-    fetched that has another size than `record`, the ledger's, says, nor what the disk has no room
-    for. The copy has the listed size, and the hash that the ledger or else the server tells.
-    Raises `VerificationError` where it has not, `FailedError` with both figures where there is too
-    little room, and as `Remote.get`.
+    It goes whatever happens in the body; after SIGKILL the next run's sweep removes it. The copy has
+    the listed size, and the hash that `record`, the ledger's, or else the server tells. Raises
+    `VerificationError` where it has not, and as `require_fetchable` and `Remote.get`.
     """
+    require_fetchable(entry, remote, record, room)
     shown = printable(remote.called(entry.name))
-    if record is not None and record.size not in (None, entry.size) and not record.former:
-        raise _other(shown, f"it has {entry.size:,} bytes there, not {record.size:,}")
-    require_space(f"the copy of {shown}", room.workspace, entry.size)
     with private_directory(room.workspace, room.claims, prefix="fetch") as private:
         path = private / entry.name
         remote.get(entry, path)

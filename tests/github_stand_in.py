@@ -205,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             errors = [{"type": "NOT_FOUND", "message": "Could not resolve to a Repository."}]
             raise Reply(200, {"data": {"repository": None}, "errors": errors})
+        if "tagName" in given:  # gh's own commands look for a draft so
+            raise Reply(200, {"data": {"repository": {"release": None}}})
         release = next((r for r in found.releases if r.tag == given["tag"]), None)
         repository = {
             "visibility": "PRIVATE" if found.private else "PUBLIC",
@@ -250,6 +252,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self, place: str, number: str, body: Any) -> None:
         raise Reply(200, self._told(place, self._release(place, number)))
+
+    def _tagged(self, place: str, tag: str, body: Any) -> None:
+        for release in self._repository(place).releases:
+            if release.tag == tag and not release.draft:
+                raise Reply(200, self._told(place, release))
+        raise Reply(404, {"message": "Not Found"})
 
     def _create(self, place: str, body: Any) -> None:
         repository = self._repository(place)
@@ -378,6 +386,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _asset(self, place: str, asset: Asset) -> dict[str, Any]:
         told: dict[str, Any] = {"id": asset.id, "name": asset.name, "state": asset.state}
+        told["url"] = f"http://api.{HOST}/repos/{place}/releases/assets/{asset.id}"
         told["size"] = len(asset.content) if asset.state == "uploaded" else 0
         if self.world.repositories[place].digests and asset.state == "uploaded":
             if asset.digest is None:
@@ -434,6 +443,7 @@ _ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
     (rf"GET {_AT}/releases", _Handler._list),
     (rf"POST {_AT}/releases", _Handler._create),
     (rf"GET {_AT}/releases/(\d+)", _Handler._read),
+    (rf"GET {_AT}/releases/tags/(.+)", _Handler._tagged),
     (rf"PATCH {_AT}/releases/(\d+)", _Handler._change),
     (rf"DELETE {_AT}/releases/(\d+)", _Handler._delete),
     (rf"GET {_AT}/releases/(\d+)/assets", _Handler._assets),

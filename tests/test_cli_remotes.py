@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import github_stand_in
 import pytest
 import sample_app
 from conftest import Keys, Outcome, World
-from shelf import TODAY, Shelf, declare, named, shelf
+from shelf import Shelf, declare, named, shelf
+from test_documents import EXAMPLE, blocks, shell
 
 from agebackup.ledger import open_ledger
 from agebackup.model.names import ArchiveName
@@ -382,6 +382,43 @@ def test_a_server_that_exchanges_the_content(
     assert not world.leftovers()
 
 
+PAGE = "The archives lie in GitHub or behind rclone"
+
+
+def test_the_page_of_the_readme(
+    hub: tuple[World, github_stand_in.Repository], keys: Keys, made: Made
+) -> None:
+    """What the README says of GitHub works as it is: with agebackup, and by hand."""
+    world, repository = hub
+    release = github_stand_in.Release(EXAMPLE, "By hand.")
+    half = len(made.content) // 2
+    for number, piece in enumerate((made.content[:half], made.content[half:]), 1):
+        name = f"{EXAMPLE}.tar.age.part-{number:03}-of-002"
+        release.assets.append(github_stand_in.Asset(name, piece))
+    repository.releases.append(release)
+    (fetch,), (join,) = blocks(PAGE, "bash"), blocks(PAGE, "zsh")
+    done = shell(world, fetch + join, world.directory)
+    assert done.returncode == 0, done.stderr
+    assert (world.directory / f"{EXAMPLE}.tar.age").read_bytes() == made.content
+    release = github_stand_in.Release(tag_of(made.name), "By hand.")
+    release.assets.append(github_stand_in.Asset(made.name, made.content))
+    repository.releases[:] = [release]
+    (world.directory / "key.txt").write_bytes(keys.identity.read_bytes())
+    (code,) = blocks(PAGE, "sh")
+    done = shell(world, code, world.directory)
+    assert done.returncode == 0, done.stderr
+    assert (world.directory / "restored" / "ledger.db").exists()
+
+
+def test_the_page_of_the_readme_for_rclone(far: Far) -> None:
+    """The README's command fetches an archive with rclone alone."""
+    far.put(f"{EXAMPLE}.tar.age")
+    (code,) = blocks(PAGE, "console")
+    done = shell(far.world, code, far.world.directory)
+    assert done.returncode == 0, done.stderr
+    assert (far.world.directory / f"{EXAMPLE}.tar.age").read_bytes() == far.content
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -427,8 +464,3 @@ def test_the_remote_that_fails_is_named(far: Far, keys: Keys) -> None:
     far.put(named(1, 0xCCCC0001, "mail"))
     done = far.run("get", "notes:latest", "-o", "x.age")
     assert done.code == 10 and FAR in done.err and str(out.path) in done.err
-
-
-def test_today_is_not_in_the_future() -> None:
-    """The names here are of the past."""
-    assert NEW.time < TODAY + timedelta(days=1)

@@ -42,8 +42,8 @@ def fetched(
 ) -> Iterator[Path]:
     """Yield a private copy of the file `entry` of `remote`, under its name; remove it at the end.
 
-    It goes whatever happens in the body; after SIGKILL the next run's sweep removes it. The copy has
-    the listed size, and the hash that `record`, the ledger's, or else the server tells. Raises
+    It goes whatever happens in the body; after SIGKILL the next run's sweep removes it. The copy
+    has the listed size, and the hash that `record`, the ledger's, or else the server tells. Raises
     `VerificationError` where it has not, and as `require_fetchable` and `Remote.get`.
     """
     require_fetchable(entry, remote, record, room)

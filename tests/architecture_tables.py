@@ -51,7 +51,7 @@ OWNERS = (
     Owner(
         "starting processes",
         ("subprocess", "multiprocessing", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"),
-        ("system/process.py", "system/commands.py"),
+        ("system/process.py", "system/commands.py", "system/transfers.py"),
         "a child must die with its parent and hand over its error whole",
     ),
     Owner(

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 NIGHTS = (ROOT / "agebackup" / "NIGHTS.md").read_text()
+OFFSITE = (ROOT / "agebackup" / "OFFSITE.md").read_text()
 TRUST = (ROOT / "agebackup" / "TRUST.md").read_text()
 EXAMPLE = "notes-20261120T021500Z-1f2e3d4c"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -275,11 +276,11 @@ FOREIGN = ("--age-recipient", "--output")
 
 
 def test_every_flag_in_the_readme_exists(world: World) -> None:
-    """Each long flag that the README or NIGHTS.md mentions is one of some command's."""
+    """Each long flag that the README or a page beside it mentions is one of some command's."""
     lines = [(name,) for name in ("", *COMMANDS)]
     lines += [(name, sub) for name, subs in SUBCOMMANDS.items() for sub in subs]
     known = "".join(world.run(*filter(None, line), "--help").out for line in lines)
-    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS + TRUST
+    text = README.split("\n## Working on agebackup", 1)[0] + NIGHTS + TRUST + OFFSITE
     for flag in set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text)):
         assert flag in known or flag in ("--keep", "--small", "--rm", "--user", *FOREIGN), flag
 

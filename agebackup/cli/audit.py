@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
-from agebackup.cli.scope import Place, now, places
+from agebackup.cli.remotes import is_remote, remote_for
+from agebackup.cli.scope import Place, now, places, remote_places
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.terminal import human_bytes
 from agebackup.errors import UsageError, counted, printable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from agebackup.model.budget import Budget
     from agebackup.model.findings import Finding
     from agebackup.operations.audit import AuditOrder, AuditReport
+    from agebackup.operations.remoteaudit import RemoteOrder
 
 FOUND = 4
 """The exit code where an audit found a problem."""
@@ -23,7 +26,8 @@ FOUND = 4
 
 @click.command("audit", short_help="Say without a key what is wrong with archives.")
 @click.argument("app", required=False)
-@click.option("--to", metavar="DEST", help="Audit this folder, instead of those that are known.")
+@to_option
+@click.option("--no-remotes", is_flag=True, help="Only folders: contact no remote.")
 @click.option("--full", is_flag=True, help="Read every archive whole, however long that takes.")
 @click.option(
     "--budget",
@@ -31,25 +35,32 @@ FOUND = 4
     help="How much to read whole: 500M, 2G, or 10m, 1h; 0 for nothing. By default 1G.",
 )
 @global_options
-def command(app: str | None, to: str | None, *, full: bool, budget: str | None) -> int:
+def command(app: str | None, to: str | None, **options: Any) -> int:
     """Say without a key what is wrong with archives.
 
     Compares each destination with the ledger: archives that are gone, changed, exchanged, or older
     than they should be, other recipients, conflict copies, foreign names, a drive that is not
     there. Reads the beginning of each archive, and of some the whole, by turns, so that each is
-    read some time. Nothing in the folder is changed. Exit code 4 for any error or warning; a note
-    is only a fact.
+    read some time. Nothing in the folder is changed. Remotes that the configuration names
+    are judged by their listing, nothing is fetched; --no-remotes leaves them out. Exit code 4 for
+    any error or warning, a remote out of reach among them; a note is only a fact.
     """
     from agebackup.cli import directories
     from agebackup.operations.audit import audit, ledger_or_finding
+    from agebackup.operations.remoteaudit import audit_remote
 
     out = console(current(), "audit")
-    amount = _budget(budget, full=full)
+    amount = _budget(options["budget"], full=options["full"])
     found = places(app, to, out)
+    further = remote_places(app, out) if to is None and not options["no_remotes"] else ()
+    folders = [place for place in found if not is_remote(place.to)]
+    remotes = [place for place in (*found, *further) if place not in folders]
     ledger, finding = ledger_or_finding(directories.ledger_file())
     try:
-        tasks = orders(found, amount, app, declared=to is None)
+        tasks = orders(folders, amount, app, declared=to is None)
         reports = [audit(order, ledger, out.progress) for order in tasks]
+        asked = _remote_orders(remotes, app, out, {report.destination for report in reports})
+        reports += [audit_remote(order, ledger) for order in asked]
     finally:
         if ledger is not None:
             ledger.close()
@@ -78,13 +89,34 @@ def orders(
 
     found = tuple(found)
     folders = {folder.key: folder for folder in (folder_at(place.to) for place in found)}
-    profiles = [place.profile for place in found if place.profile is not None]
-    shared = {one.name for one in profiles if one.retention is not None and one.retention.shared}
+    shared = _shared(found)
     apps = None if app is None else frozenset({app})
     return [
-        AuditOrder(folder, now(), apps, frozenset(shared), amount, declared=declared)
+        AuditOrder(folder, now(), apps, shared, amount, declared=declared)
         for folder in folders.values()
     ]
+
+
+def _remote_orders(
+    remotes: Iterable[Place], app: str | None, out: Console, audited: set[str]
+) -> "list[RemoteOrder]":
+    """Return one order for each remote that was not `audited`, by whatever names it goes."""
+    from agebackup.operations.remoteaudit import RemoteOrder
+
+    found = {remote.key: remote for remote in (remote_for(place.to, out) for place in remotes)}
+    apps = None if app is None else frozenset({app})
+    return [
+        RemoteOrder(remote, now(), apps, _shared(remotes))
+        for remote in found.values()
+        if remote.key not in audited
+    ]
+
+
+def _shared(found: Iterable[Place]) -> frozenset[str]:
+    profiles = [place.profile for place in found if place.profile is not None]
+    return frozenset(
+        one.name for one in profiles if one.retention is not None and one.retention.shared
+    )
 
 
 def _report(reports: "Sequence[AuditReport]", ledger: "Finding | None", out: Console) -> int:

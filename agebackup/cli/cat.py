@@ -8,6 +8,7 @@ import click
 
 from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.looking import Looking
 from agebackup.cli.output import write_out
 from agebackup.cli.reading import reading, reading_options, workspace_option
@@ -32,12 +33,16 @@ def command(archive: str, path: str, **options: Any) -> int:
     from agebackup.operations.contents import one_file
 
     tell = console(current(), "cat")
-    file = chosen(archive, options["to"], tell)
-    how = Looking(recorded(file, tell)).told(reading(tell, options))
+    found = chosen(archive, options["to"], tell)
+    record = recorded(found, tell)
+    how = Looking(record).told(reading(tell, options))
     claims = directories.claims()
     claims.sweep()
     workspace = directories.workspace(options["workspace"])
-    with one_file(file, path, workspace, claims, how) as descriptor:
+    with (
+        at_hand(found, tell, record=record, workspace=options["workspace"]) as file,
+        one_file(file, path, workspace, claims, how) as descriptor,
+    ):
         pieces = iter(lambda: os.read(descriptor, 1 << 20), b"")
         tell.settings.clear_line()
         with raising():

@@ -1,26 +1,27 @@
 """agebackup delete"""
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
 from agebackup.cli.asking import require_yes
-from agebackup.cli.choosing import chosen, to_option
+from agebackup.cli.choosing import Chosen, chosen, to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.locking import lock_apps
 from agebackup.cli.scope import now, required_ledger
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import AgebackupError, printable
+from agebackup.errors import AgebackupError, counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
-    from agebackup.cli.wiring import Folder
+    from agebackup.cli.remotes import Destination
     from agebackup.ledger import Ledger
     from agebackup.model.inventory import Held
+    from agebackup.model.names import ArchiveName
+
+    Group = tuple[Destination, tuple[Held, ...]]
 
 
 @click.command("delete", short_help="Remove archives.")
@@ -32,15 +33,16 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
     """Remove archives, file and record.
 
     Asks on a terminal, needs --yes elsewhere. Refuses (13) what is marked as kept, and the last
-    good archive of an app without --even-last: then nothing is removed. What the cloud keeps of
-    deleted files is not reached.
+    good archive of an app in its place without --even-last: then nothing is removed. Copies in
+    other destinations stay, each is deleted with --to; what the cloud keeps of deleted files is not
+    reached.
     """
     from agebackup.operations.delete import require_deletable
 
     out = console(current(), "delete")
-    paths = [chosen(text, to, out, tell=False) for text in dict.fromkeys(archives)]
+    found = [chosen(text, to, out, tell=False) for text in dict.fromkeys(archives)]
     with required_ledger() as ledger, ExitStack() as locks:
-        groups = _grouped(paths, ledger)
+        groups = _grouped(found, ledger)
 
         def require() -> None:
             for folder, group in groups:
@@ -49,20 +51,20 @@ def command(archives: tuple[str, ...], to: str | None, *, even_last: bool) -> in
         require()
         for folder, group in groups:
             for held in group:
-                out.output.say(f"  {printable(str(folder.path / str(held.name)))}")
+                out.output.say(f"  {printable(folder.called(str(held.name)))}")
         names = [held.name for _, group in groups for held in group]
         what = names[0] if len(names) == 1 else f"these {len(names):,} archives"
         require_yes(f"Delete {what}?", out, otherwise="Nothing was deleted.")
         lock_apps((name.app for name in names), locks, out)
         require()
         deleted = _deleted(groups, ledger, out)
+        for line in _copies(names, ledger):
+            out.output.say(line)
     out.output.result_of_work("\n".join(deleted), deleted=deleted)
     return 0
 
 
-def _deleted(
-    groups: "Iterable[tuple[Folder, tuple[Held, ...]]]", ledger: "Ledger", out: Console
-) -> list[str]:
+def _deleted(groups: "Iterable[Group]", ledger: "Ledger", out: Console) -> list[str]:
     """Remove what is in `groups`, tell and log each, and return the names."""
     from agebackup.cli.supervising import journal
     from agebackup.operations.delete import BY_HAND, delete
@@ -81,17 +83,26 @@ def _deleted(
     return deleted
 
 
-def _grouped(paths: "Iterable[Path]", ledger: "Ledger") -> "list[tuple[Folder, tuple[Held, ...]]]":
-    """Return the archives at `paths` by folder, each folder once, however it was named."""
-    from agebackup.cli.wiring import folder_at
+def _grouped(found: "Iterable[Chosen]", ledger: "Ledger") -> "list[Group]":
+    """Return the archives that were found by place, each place once, however it was named."""
     from agebackup.operations.inventory import find_archive
 
-    names: dict[str, dict[str, None]] = {}
-    for path in paths:
-        names.setdefault(os.path.realpath(path.parent), {})[path.name] = None
+    names: dict[str, dict[str, Chosen]] = {}
+    for one in found:
+        names.setdefault(one.destination, {})[one.name] = one
     groups = []
-    for directory, wanted in names.items():
-        folder = folder_at(directory)
-        found = tuple(find_archive(name, folder, ledger, now()) for name in wanted)
-        groups.append((folder, found))
+    for wanted in names.values():
+        place = next(iter(wanted.values())).place
+        group = tuple(find_archive(name, place, ledger, now()) for name in wanted)
+        groups.append((place, group))
     return groups
+
+
+def _copies(names: "Iterable[ArchiveName]", ledger: "Ledger") -> "Iterator[str]":
+    """Yield a sentence for each place that has copies of what was deleted, as the ledger knows."""
+    gone = {str(name) for name in names}
+    rows = [row for row in ledger.archives() if row.name in gone]
+    for place in dict.fromkeys(row.destination for row in rows):
+        many = counted(sum(1 for row in rows if row.destination == place), "copy")
+        shown = printable(place)
+        yield f"{many} in {shown} stayed: agebackup delete --to {shown} removes there."

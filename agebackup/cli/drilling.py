@@ -1,6 +1,5 @@
 """One drill: the archive chosen, restored, asked, and its receipt kept and told."""
 
-import os
 import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agebackup import __version__
-from agebackup.cli.choosing import chosen, inventories
+from agebackup.cli.choosing import Chosen, Looked, chosen, inventories
 from agebackup.cli.console import Console
 from agebackup.cli.drill_receipts import keep, say, tell_hooks
 from agebackup.cli.failures import translated
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.looking import looked_at
 from agebackup.cli.scope import known_ledger, now
 from agebackup.errors import (
@@ -92,43 +92,44 @@ class Drill:
 
     def run(self) -> tuple[int, dict[str, Any]]:
         """Do it; return exit code and JSON fields, or raise what it failed for."""
-        for path in self._paths():
+        for found in self._found():
             try:
                 with translated():
-                    return self._drill(path)
+                    return self._drill(found)
             except AgebackupError as error:
                 drawn_again = self.archive is None and not self.fields
-                if error.code > 128 or not drawn_again or os.path.lexists(path):
+                if error.code > 128 or not drawn_again or found.is_there:
                     raise
-                self.ground.to.output.say(f"{printable(str(path))} was removed meanwhile.")
+                self.ground.to.output.say(f"{printable(found.called)} was removed meanwhile.")
         raise NotFoundError(
             f"Every archive of {printable(self.named)} that was drawn was removed meanwhile.",
             hint="Try again when nothing is pruned.",
         )
 
-    def _paths(self) -> Iterator[Path]:
+    def _found(self) -> Iterator[Chosen]:
         """Yield the archive, or one drawn after the other, each time of what is there then."""
         to = self.ground.to
         if self.archive is not None:
             text = self.archive
             if self.app and text in ("latest", "latest-manual"):
                 text = f"{self.app}:{text}"
-            path = chosen(text, self.ground.folder, to)
-            self._look(self.app or _app_of(path))
-            yield path
+            found = chosen(text, self.ground.folder, to)
+            self._look(self.app or _app_of(found.name))
+            yield found
             return
         assert self.app is not None
         for _ in range(TRIES):
-            self._inventories = inventories(self.app, self.ground.folder, to).inventories
+            looked = inventories(self.app, self.ground.folder, to)
+            self._inventories = looked.inventories
             among = candidates(self.app, self._inventories, _drills_of(self.app, to))
             if not among:
                 raise NotFoundError(
                     f"There is no archive of {printable(self.app)} that could be drilled.",
                     hint="See agebackup list: what is damaged, or only in the cloud, is not drawn.",
                 )
-            path = drawn(among, self.chance()).path
-            to.output.say(f"Drawn: {printable(str(path))}")
-            yield path
+            found = _at(drawn(among, self.chance()).path, looked)
+            to.output.say(f"Drawn: {printable(found.called)}")
+            yield found
 
     def _look(self, app: str | None) -> None:
         """Look around for the newest archive; who names an archive may know of no other place."""
@@ -139,17 +140,17 @@ class Drill:
             except (NotFoundError, FailedError):
                 self._inventories = ()
 
-    def _drill(self, path: Path) -> tuple[int, dict[str, Any]]:
-        app = _app_of(path)
+    def _drill(self, found: Chosen) -> tuple[int, dict[str, Any]]:
+        app = _app_of(found.name)
         if self.app and app not in (None, self.app):
-            raise _of_another(path, self.app)
+            raise _of_another(found, self.app)
         begun = now()
-        self._receipt = self._begun(path, self.app or app or "", begun)
+        self._receipt = self._begun(found, self.app or app or "", begun)
         try:
             with translated():
-                self._try(path)
+                self._try(found)
         except AgebackupError as error:
-            if not says_nothing(error, path):
+            if not says_nothing(error, there=found.is_there):
                 self._receipt = failure(self._receipt, error)
                 self._keep(begun)
                 tell_hooks(self._receipt, self.ground.profiles, self.ground.to)
@@ -168,13 +169,13 @@ class Drill:
         self.fields["receipt"] = msgspec.to_builtins(self._receipt)
         return keep(self._receipt, begun, self.ground.signing, self.ground.to)
 
-    def _begun(self, path: Path, app: str, begun: datetime) -> Receipt:
-        name = ArchiveName.parse(path.name)
+    def _begun(self, found: Chosen, app: str, begun: datetime) -> Receipt:
+        name = ArchiveName.parse(found.name)
         receipt = Receipt(
             id=secrets.token_hex(16),
             app=app,
-            archive=printable(path.name),
-            destination=printable(os.path.realpath(path.parent)),
+            archive=printable(found.name),
+            destination=printable(found.destination),
             made=_text(name.time) if name else None,
             begun=_text(begun),
             host=printable(platform.node()),
@@ -189,25 +190,28 @@ class Drill:
             return receipt
         return replace(receipt, newest=str(latest), newest_age=seconds_between(latest.time, begun))
 
-    def _try(self, path: Path) -> None:
+    def _try(self, found: Chosen) -> None:
         """Restore and ask; the receipt then says what was found. Raises where that is not good."""
         ground = self.ground
-        with looked_at(path, "restore", ground.to) as looking:
+        with (
+            looked_at(found, "restore", ground.to) as looking,
+            at_hand(found, ground.to, record=looking.record, workspace=ground.workspace) as path,
+        ):
             order = self._order(path, expected_bytes(looking.record))
             drilled = drill(order, ground.claims, looking.told(ground.reading))
             looking.made_as = drilled.manifest.archive
         record = looking.record  # of a rekeyed archive either file is taken: which, nobody says
         sha256 = record.sha256 if record and not record.former else ""
         self._receipt = replace(filled(self._receipt, drilled), sha256=sha256)
-        require_itself(path, drilled)
-        self._require_app(path, drilled)
-        require_held(path, drilled)
+        require_itself(Path(found.called), drilled)
+        self._require_app(found, drilled)
+        require_held(Path(found.called), drilled)
 
-    def _require_app(self, path: Path, drilled: Drilled) -> None:
+    def _require_app(self, found: Chosen, drilled: Drilled) -> None:
         """Take from the manifest what a freely chosen name does not say."""
         manifest, receipt = drilled.manifest, self._receipt
         if self.app not in (None, manifest.app):
-            raise _of_another(path, str(self.app))
+            raise _of_another(found, str(self.app))
         if receipt.made is None:
             made, begun = map(datetime.fromisoformat, (manifest.time, receipt.begun))
             self._look(manifest.app)
@@ -218,7 +222,7 @@ class Drill:
 
     def _order(self, path: Path, expected: int) -> DrillOrder:
         ground, profiles = self.ground, self.ground.profiles
-        profile = profiles.get(self.app or _app_of(path) or "")
+        profile = profiles.get(self.app or _app_of(path.name) or "")
         place = profile.destination if profile else None
         return DrillOrder(
             Wanted(
@@ -233,15 +237,25 @@ class Drill:
         )
 
 
-def _app_of(path: Path) -> str | None:
+def _at(path: Path, looked: Looked) -> Chosen:
+    """Return the archive that was drawn as `path`, its place's name and its own."""
+    return next(
+        looked.chosen(inventory, held)
+        for inventory in looked.inventories
+        for held in inventory.archives
+        if Path(inventory.destination, str(held.name)) == path
+    )
+
+
+def _app_of(file_name: str) -> str | None:
     """Return the app that the name of an archive says, None where it is no archive's name."""
-    name = ArchiveName.parse(path.name)
+    name = ArchiveName.parse(file_name)
     return name.app if name else None
 
 
-def _of_another(path: Path, app: str) -> UsageError:
+def _of_another(found: Chosen, app: str) -> UsageError:
     return UsageError(
-        f"{printable(str(path))} is no archive of {printable(app)}.",
+        f"{printable(found.called)} is no archive of {printable(app)}.",
         hint="Leave the app out, or name an archive of it.",
     )
 

@@ -7,6 +7,7 @@ import click
 
 from agebackup.cli.choosing import chosen, recorded, to_option
 from agebackup.cli.console import console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import NotFoundError, UsageError, printable
 
@@ -23,21 +24,24 @@ def command(archive: str, output: str, to: str | None) -> int:
     overwritten. Exit code 4: the archive is not what was published; then there is no copy.
     """
     from agebackup.cli import directories
-    from agebackup.operations.get import get
+    from agebackup.operations.get import get, require_free
 
     out = console(current(), "get")
     require_place(output)
-    path = chosen(archive, to, out)
-    target = Path(output, path.name) if os.path.isdir(output) else Path(output)
+    found = chosen(archive, to, out)
+    target = Path(output, found.name) if os.path.isdir(output) else Path(output)
+    require_free(target)
     claims = directories.claims()
     claims.sweep()
-    got = get(path, recorded(path, out), target, claims, out.progress)
+    record = recorded(found, out)
+    with at_hand(found, out, record=record) as path:
+        got = get(path, record, target, claims, out.progress)
     how = "its hash is the ledger's" if got.compared else "the ledger knows no hash to compare with"
     out.output.say(f"Copied {got.size:,} bytes; {how}.")
     out.output.result_of_work(
         printable(str(got.path)),
         path=str(got.path),
-        archive=path.name,
+        archive=found.name,
         size=got.size,
         sha256=got.sha256,
         compared=got.compared,

@@ -11,8 +11,9 @@ import click
 
 from agebackup.cli import directories
 from agebackup.cli.asking import require_yes
-from agebackup.cli.choosing import chosen
+from agebackup.cli.choosing import Chosen, chosen
 from agebackup.cli.console import Console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.inplace_telling import EXITS, note, tell, tell_plan
 from agebackup.cli.looking import looked_at
 from agebackup.cli.pointing import checked_pointers
@@ -89,9 +90,9 @@ def restored_in_place(app: str, wanted: "Wanted", options: dict[str, Any], to: C
     from agebackup.operations.inplace_order import InPlaceOrder
 
     profile = _profile(app, to)
-    path = chosen(_words(app, options["at"]), options["to"], to)
+    found = chosen(_words(app, options["at"]), options["to"], to)
     order = InPlaceOrder(
-        wanted=replace(wanted, archive=path),
+        wanted=replace(wanted, archive=Path(found.called)),
         profile=profile,
         source=_declared(profile),
         time=now().replace(microsecond=0),
@@ -101,7 +102,9 @@ def restored_in_place(app: str, wanted: "Wanted", options: dict[str, Any], to: C
         leave_others=options["leave_others"],
         ignored=frozenset(options["ignore_gate"]),
     )
-    return _planned(order, options, to) if options["plan"] else _restored(order, options, to)
+    if options["plan"]:
+        return _planned(order, found, options, to)
+    return _restored(order, found, options, to)
 
 
 def _profile(app: str, to: Console) -> "Profile":
@@ -137,17 +140,22 @@ def _words(app: str, at: str | None) -> str:
     return f"{app}@{at}"
 
 
-def _planned(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int:
+def _planned(order: "InPlaceOrder", found: Chosen, options: dict[str, Any], to: Console) -> int:
     from agebackup.operations.inplace_plan import plan_in_place
 
     destination = None if options["no_safety"] else order.profile.destination
     how = reading(to, options)
-    plan = plan_in_place(order, how, str(destination) if destination else None)
-    tell_plan(plan, to)
+    with at_hand(found, to) as path:
+        plan = plan_in_place(_of(order, path), how, str(destination) if destination else None)
+    tell_plan(replace(plan, archive=found.called), to)
     return 0
 
 
-def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> int:
+def _of(order: "InPlaceOrder", path: Path) -> "InPlaceOrder":
+    return replace(order, wanted=replace(order.wanted, archive=path))
+
+
+def _restored(order: "InPlaceOrder", found: Chosen, options: dict[str, Any], to: Console) -> int:
     from agebackup.cli.supervising import journal
     from agebackup.operations.inplace import restore_in_place
     from agebackup.operations.inplace_order import Means
@@ -155,7 +163,7 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
     from agebackup.operations.settling import settle
     from agebackup.system.lock import exclusive
 
-    app, path = order.profile.name, order.wanted.archive
+    app = order.profile.name
     require_yes(_question(order), to, otherwise="Nothing was changed.")
     how = reading(to, options)
     log = journal(to)  # what is loaded now cannot fail once everything is in place
@@ -166,14 +174,18 @@ def _restored(order: "InPlaceOrder", options: dict[str, Any], to: Console) -> in
         what=f"another run of {app}",
         progress=to.progress,
     )
-    with lock:
+    with (
+        looked_at(found, "restore", to) as looking,
+        at_hand(found, to, record=looking.record) as path,  # no run waits for a network
+        lock,
+    ):
         for line in (*(one.words for one in settle(records)), *claims.sweep()):
             to.output.warn(line)
-        with looked_at(path, "restore", to) as looking:
-            safety = None if options["no_safety"] else _safety(order, to)
-            means = Means(claims, records, looking.told(how), safety)
-            report = restore_in_place(replace(order, time=records.moment(order.time)), means)
-            looking.made_as = report.manifest.archive
+        safety = None if options["no_safety"] else _safety(order, to)
+        means = Means(claims, records, looking.told(how), safety)
+        now_in_place = replace(_of(order, path), time=records.moment(order.time))
+        report = replace(restore_in_place(now_in_place, means), archive=found.called)
+        looking.made_as = report.manifest.archive
         restored = Restored(report.manifest, report.archive)
         report = _with_pointers_checked(report, restored, order.profile, to)
     tell(report, to)

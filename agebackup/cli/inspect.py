@@ -1,11 +1,14 @@
 """agebackup inspect"""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agebackup.cli.choosing import chosen, to_option
-from agebackup.cli.console import console
+from agebackup.cli.console import Console, console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.origin import refuse_signers
 from agebackup.cli.pointing import pointer_lines
 from agebackup.cli.reading import reading, reading_options
@@ -28,11 +31,16 @@ def command(archive: str, to: str | None, **options: Any) -> int:
     Without a key: its recipients' types, its size, its date as the name tells it, and whether it
     is whole. With a key: its manifest, after every hash was checked.
     """
+    tell = console(current(), "inspect")
+    found = chosen(archive, to, tell)
+    with at_hand(found, tell) as path:
+        return _inspected(path, found.called, options, tell)
+
+
+def _inspected(path: Path, called: str, options: dict[str, Any], tell: Console) -> int:
     from agebackup.operations.contents import inspect_inside, inspect_outside
 
-    tell = console(current(), "inspect")
-    path = chosen(archive, to, tell)
-    outside = inspect_outside(path)
+    outside = replace(inspect_outside(path), archive=called)
     fields: dict[str, Any] = _outside_fields(outside)
     lines = _outside_lines(outside)
     if options["identities"] or tell.settings.variable(IDENTITY_VARIABLE):

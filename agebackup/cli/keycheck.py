@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import chosen, inventories, to_option
+from agebackup.cli.choosing import Chosen, Looked, at_path, chosen, inventories, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.reading import identities, key_options
 from agebackup.cli.scope import known_config, known_ledger, now, places
@@ -18,12 +19,13 @@ from agebackup.cli.settings import current, global_options
 from agebackup.errors import AgebackupError, NotFoundError, printable
 
 if TYPE_CHECKING:
+    from agebackup.model.inventory import Inventory
     from agebackup.model.keychecks import Standing
     from agebackup.operations.keycheck import Tried
     from agebackup.operations.listing import Listing
     from agebackup.snapshot.keys import Identities
 
-Target = tuple[str, Callable[[], Path], bool]
+Target = tuple[str, Callable[[], Chosen], bool]
 """What an archive is called, what finds it, and whether a key must open it."""
 
 
@@ -62,20 +64,22 @@ class _Trial:
     standing: "Standing"
     tried: "list[Tried]" = field(default_factory=list)
 
-    def attempt(self, find: Callable[[], Path], *, needed: bool) -> tuple[int, dict[str, Any]]:
+    def attempt(self, find: Callable[[], Chosen], *, needed: bool) -> tuple[int, dict[str, Any]]:
         """Try the keys on the archive that `find` finds, and say what opened it."""
         from agebackup.operations.keycheck import require_opened, try_keys
 
-        found = try_keys(find(), self.keys)
-        if needed:
-            require_opened(found)
+        archive = find()
+        with at_hand(archive, self.out) as path:
+            found = try_keys(path, self.keys)
+            if needed:
+                require_opened(found)
         self.tried.append(found)
         openers = [self.standing.keys[place] for place in found.opened_by]
         said = f"opened by {', '.join(map(_named, openers))}" if openers else "not for these keys"
         if not self.out.settings.json:
-            self.out.output.line(f"{printable(str(found.archive))}: {said}")
+            self.out.output.line(f"{printable(archive.called)}: {said}")
         return 0, {
-            "archive": str(found.archive),
+            "archive": archive.called,
             "status": "opened" if openers else "other-keys",
             "opened_by": openers,
             "seconds": found.seconds,
@@ -109,36 +113,32 @@ def _targets(
         return
     from agebackup.operations.keycheck import sample
 
-    found, seen = _listings(to, out), set[str]()
-    yield from ((f.message, partial(_raise, f), True) for f in found[1])
-    for listing in found[0]:
+    looked, seen = inventories(None, to, out), set[str]()
+    yield from ((f.message, partial(_raise, f), True) for f in looked.failures)
+    for inventory, listing in _listings(looked, out):
         for app in sorted({one.held.name.app for one in listing.archives}):
             for held in sample(listing, app):
-                path = Path(listing.destination, str(held.name))
                 seen.add(app)
-                yield app, partial(_itself, path), standing.should_open(app)
+                find = partial(looked.chosen, inventory, held)
+                yield app, find, standing.should_open(app)
     for place in places(None, to, out):
         if place.to.endswith(".age") and os.path.lexists(place.to):
             seen.add(place.app or "")
-            yield place.to, partial(_itself, Path(place.to)), standing.should_open(place.app or "")
-    if not seen and not found[1]:
+            find = partial(at_path, Path(place.to))
+            yield place.to, find, standing.should_open(place.app or "")
+    if not seen and not looked.failures:
         raise NotFoundError("There is no archive to try a key on.", hint="See agebackup list.")
 
 
-def _listings(to: str | None, out: Console) -> "tuple[list[Listing], tuple[AgebackupError, ...]]":
+def _listings(looked: Looked, out: Console) -> "list[tuple[Inventory, Listing]]":
     from agebackup.operations.listing import listing
 
-    looked = inventories(None, to, out)
     config = known_config(out)
     policies = {one.name: one.retention for one in config.apps if one.retention} if config else {}
-    return [listing(one, None, policies, now()) for one in looked.inventories], looked.failures
+    return [(one, listing(one, None, policies, now())) for one in looked.inventories]
 
 
-def _itself(path: Path) -> Path:
-    return path
-
-
-def _raise(error: AgebackupError) -> Path:
+def _raise(error: AgebackupError) -> Chosen:
     raise error
 
 

@@ -17,14 +17,13 @@ __all__ = ["labelled", "require_word"]
 
 def labelled(command: str, archive: str, to: str | None, **changes: Any) -> int:
     """Write `changes` into the record of the archive that was named, and say so."""
-    from agebackup.cli.wiring import folder_at
     from agebackup.operations.inventory import find_archive
 
     out = console(current(), command)
-    path = chosen(archive, to, out)
-    folder = folder_at(str(path.parent))
+    found = chosen(archive, to, out)
+    folder = found.place
     with required_ledger() as ledger:
-        held = find_archive(path.name, folder, ledger, now())
+        held = find_archive(found.name, folder, ledger, now())
         record = label(held, folder, ledger, **changes)
     out.output.say(_done(command, held.record, record))
     if command == "tag" and not record.kept and not _kept_by_its_tag(record, out):

@@ -1,17 +1,26 @@
 """agebackup list"""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import inventories, to_option
-from agebackup.cli.console import console
+from agebackup.cli.choosing import Looked, looked_into, to_option
+from agebackup.cli.console import Console, console
 from agebackup.cli.output import described
-from agebackup.cli.scope import known_config, now
+from agebackup.cli.scope import known_config, now, places, remote_places
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import counted, printable, shortened, worst
+from agebackup.errors import (
+    AgebackupError,
+    UsageError,
+    counted,
+    printable,
+    shortened,
+    worst,
+)
 from agebackup.model.durations import span_text
+from agebackup.model.whereabouts import is_folder_key
 
 if TYPE_CHECKING:
     from agebackup.operations.listing import Listed, Listing
@@ -20,11 +29,12 @@ if TYPE_CHECKING:
 @click.command("list", short_help="List the archives.")
 @click.argument("app", required=False)
 @to_option
+@click.option("--remotes", is_flag=True, help="In the remotes that the configuration names too.")
 @global_options
-def command(app: str | None, to: str | None) -> int:
+def command(app: str | None, to: str | None, *, remotes: bool) -> int:
     """List the archives of APP, or of every app, newest first.
 
-    In every destination that the configuration declares or the ledger knows, or in --to. For each
+    In every folder that the configuration declares or the ledger knows, or in --to. For each
     archive: its id, time, kind, size, age, state (proved before it was published, verified since,
     unproved, incomplete, damaged, unknown to the ledger), tag, and which rules of retention keep
     it. What else lies there is listed apart, and a destination that cannot be read is a warning and
@@ -34,7 +44,7 @@ def command(app: str | None, to: str | None) -> int:
     from agebackup.operations.listing import listing
 
     out = console(current(), "list")
-    looked = inventories(app, to, out)
+    looked = _looked(app, to, out, remotes=remotes)
     config = known_config(out)
     policies = {one.name: one.retention for one in config.apps if one.retention} if config else {}
     moment = now()
@@ -45,12 +55,27 @@ def command(app: str | None, to: str | None) -> int:
             "",
             status="incomplete" if code else "ok",
             exit=code,
-            destinations=[_fields(one, moment) for one in found],
+            destinations=[_fields(one, looked, moment) for one in found],
             unread=[described(failure) for failure in looked.failures],
         )
     else:
         out.output.result("\n".join(line for one in found for line in _lines(one, moment)))
     return code
+
+
+def _looked(app: str | None, to: str | None, out: Console, *, remotes: bool) -> Looked:
+    if remotes and to is not None:
+        raise UsageError(
+            "--remotes and --to contradict each other.", hint="--to alone lists that place."
+        )
+    further = remote_places(app, out) if to is None else ()
+    try:
+        return looked_into(places(app, to, out) + (further if remotes else ()), out)
+    except AgebackupError as error:
+        if further and not remotes:
+            named = ", ".join(dict.fromkeys(printable(place.to) for place in further))
+            error.details += (f"Copies are carried to {named}: see agebackup list --remotes.",)
+        raise
 
 
 def _lines(found: "Listing", moment: datetime) -> list[str]:
@@ -85,10 +110,17 @@ def _line(one: "Listed", moment: datetime) -> str:
     )
 
 
-def _fields(found: "Listing", moment: datetime) -> dict[str, Any]:
+def _fields(found: "Listing", looked: Looked, moment: datetime) -> dict[str, Any]:
+    place = looked.places[found.destination]
+
+    def path(name: str) -> str:
+        if is_folder_key(found.destination):
+            return f"{found.destination}/{name}"
+        return place.called(name)
+
     return {
         "destination": found.destination,
-        "archives": [_archive(one, found.destination, moment) for one in found.archives],
+        "archives": [_archive(one, path, moment) for one in found.archives],
         "others": [
             {
                 "name": other.entry.name,
@@ -103,11 +135,11 @@ def _fields(found: "Listing", moment: datetime) -> dict[str, Any]:
     }
 
 
-def _archive(one: "Listed", destination: str, moment: datetime) -> dict[str, Any]:
+def _archive(one: "Listed", path: Callable[[str], str], moment: datetime) -> dict[str, Any]:
     name, record = one.held.name, one.held.record
     return {
         "name": str(name),
-        "path": f"{destination}/{one.held.entry.name}",
+        "path": path(one.held.entry.name),
         "app": name.app,
         "id": name.id,
         "time": name.time.isoformat(),

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agebackup.cli.choosing import recorded
+from agebackup.cli.choosing import Chosen, recorded
 from agebackup.cli.console import Console
 from agebackup.cli.scope import known_ledger, now
 from agebackup.errors import VerificationError
@@ -23,11 +22,13 @@ _WEAK = ("", "quick")
 class Looking:
     """A look at one archive. `record` is the ledger's, None where it knows nothing of it.
 
-    `made_as` is the name that the archive itself says, to be set by whoever read it.
+    `made_as` is the name that the archive itself says, to be set by whoever read it. `learns`: the
+    record is of this very copy, so that the ledger may be told.
     """
 
     record: "ArchiveRecord | None"
     made_as: str = ""
+    learns: bool = False
 
     def told(self, reading: "Reading") -> "Reading":
         """Return `reading`, which then accepts only the content that the ledger knows."""
@@ -37,15 +38,18 @@ class Looking:
 
 
 @contextmanager
-def looked_at(path: Path, check: "Check", console: Console) -> Iterator[Looking]:
-    """Let the ledger, where it knows the archive at `path`, learn how the body's check ended.
+def looked_at(chosen: Chosen, check: "Check", console: Console) -> Iterator[Looking]:
+    """Let the ledger, where it knows the archive `chosen`, learn how the body's check ended.
 
     An archive that breaks its promises is bad from then on. It is good again where its content was
     read, is the recorded one where a hash is known, and says that it is this archive: what an
     attacker put in its place may be a sound archive too. Trouble with the ledger changes nothing
-    else.
+    else. Of a copy in a remote that it does not know there, it learns nothing.
     """
-    looking = Looking(recorded(path, console))
+    looking = Looking(recorded(chosen, console))
+    looking.learns = looking.record is not None and (
+        looking.record.destination == chosen.destination
+    )
     try:
         yield looking
     except VerificationError:
@@ -64,7 +68,7 @@ def looked_at(path: Path, check: "Check", console: Console) -> Iterator[Looking]
 def _learn(looking: Looking, console: Console, **changes: Any) -> None:
     from agebackup.ledger import LedgerError
 
-    ledger = known_ledger(console) if looking.record else None
+    ledger = known_ledger(console) if looking.learns else None
     if ledger is None or looking.record is None:
         return
     try:

@@ -7,6 +7,7 @@ import click
 
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.reading import reading, reading_options
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import printable
@@ -25,7 +26,8 @@ def command(archive: str, to: str | None, **options: Any) -> int:
     from agebackup.operations.contents import list_files
 
     tell = console(current(), "ls")
-    files = list_files(chosen(archive, to, tell), reading(tell, options))
+    with at_hand(chosen(archive, to, tell), tell) as path:
+        files = list_files(path, reading(tell, options))
     if tell.settings.json:
         tell.output.result(
             "", files=[{"path": f.path, "size": f.size, "mtime": f.mtime} for f in files]

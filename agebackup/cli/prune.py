@@ -10,6 +10,7 @@ import click
 from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.remotes import destination_at
 from agebackup.cli.scope import Place, known_ledger, now, places, required_ledger
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError, printable
@@ -41,7 +42,8 @@ def command(app: str | None, to: str | None, **options: Any) -> int:
     """Remove the archives of APP, or of every app, that its retention no longer keeps.
 
     The rules are the configuration's; with --keep- flags, these alone. An app without rules is
-    never pruned. Only archives that this machine made are looked at. More than half of them (or
+    never pruned. Remotes are pruned by push, and here where --to names one. Only archives that this
+    machine made are looked at. More than half of them (or
     max_prune) at once go only with --yes; else exit code 13, and nothing went.
     """
     out = console(current(), "prune")
@@ -94,10 +96,9 @@ def _one(
 
 
 def _planned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport, tuple[str, ...]]":
-    from agebackup.cli.wiring import folder_at
     from agebackup.operations.prune import prospect
 
-    folder = folder_at(place.to)
+    folder = destination_at(place.to, out)
     with known_ledger(out) or nullcontext() as ledger:
         report = prospect(_order(place, policy, folder.key, ledger, out), folder, ledger)
     return report, report.unfinished
@@ -106,13 +107,12 @@ def _planned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport
 def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport, tuple[str, ...]]":
     from agebackup.cli import directories
     from agebackup.cli.supervising import journal
-    from agebackup.cli.wiring import folder_at
     from agebackup.operations.prune import prune
     from agebackup.operations.removal import FINISHED, finish_deletions
     from agebackup.system.lock import exclusive
 
     assert place.app is not None
-    app, folder, log = place.app, folder_at(place.to), journal(out)
+    app, folder, log = place.app, destination_at(place.to, out), journal(out)
 
     def told(name: str, why: str) -> None:
         log.event("pruned", app, archive=name, message=why)

@@ -148,9 +148,10 @@ def _sheet(key: "PrintedKey", out: Console) -> "Sheet":
             "No app of the configuration is encrypted to this key: the page does not say whose "
             "backups it opens."
         )
-    found = [one.destination for one in config.apps if one.name in apps] if config else []
-    lie = tuple(dict.fromkeys(str(path) for path in found if path is not None))
-    return Sheet(key, f"{now():%Y-%m-%d}", platform.node(), apps, lie)
+    mine = [one for one in config.apps if one.name in apps] if config else []
+    lie = [str(one.destination) for one in mine if one.destination is not None]
+    lie += [remote.text for one in mine for remote in one.remotes]
+    return Sheet(key, f"{now():%Y-%m-%d}", platform.node(), apps, tuple(dict.fromkeys(lie)))
 
 
 def _apps(recipient: str, out: Console) -> tuple[str, ...]:

@@ -89,9 +89,14 @@ def command(archives: tuple[str, ...], **options: Any) -> int:
 def _paths(archives: tuple[str, ...], options: Mapping[str, Any], out: Console) -> Found:
     to = options["to"]
     if not options["every"]:
-        return {text: partial(chosen, text, to, out) for text in archives}
+        return {text: partial(_file, text, to, out) for text in archives}
     found = [path for app in archives or (None,) for path in all_archives(app, to, out)]
     return {str(path): partial(Path, path) for path in found}
+
+
+def _file(text: str, to: str | None, out: Console) -> Path:
+    """Return the path of the archive `text`; what lies in a remote alone is not rekeyed there."""
+    return chosen(text, to, out).file
 
 
 @dataclass(frozen=True)

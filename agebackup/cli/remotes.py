@@ -7,10 +7,21 @@ from agebackup.cli.console import Console
 from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 
 if TYPE_CHECKING:
+    from agebackup.destinations.folder import Folder
     from agebackup.destinations.interface import Destination, Means, Remote
 
+__all__ = [
+    "Destination",
+    "Remote",
+    "destination_at",
+    "is_remote",
+    "means_for",
+    "remote_at",
+    "remote_for",
+]
 
-def destination_at(text: str, to: Console) -> "Destination":
+
+def destination_at(text: str, to: Console) -> "Folder | Remote":
     """Return the destination that `text` names: a folder, whose existence shows when it is read,
     or a remote. Raises `UsageError` for what can be none."""
     from agebackup.destinations.folder import listed_folder
@@ -19,9 +30,20 @@ def destination_at(text: str, to: Console) -> "Destination":
     return listed_folder(place.place) if place.is_folder else remote_at(place, to)
 
 
+def is_remote(text: str) -> bool:
+    """Return whether `text` names something else than a folder. Raises `UsageError`."""
+    return not parse_whereabouts(text).is_folder
+
+
+def remote_for(text: str, to: Console) -> "Remote":
+    """Return the remote that `text` names, for a folder one that is a folder."""
+    return remote_at(parse_whereabouts(text), to)
+
+
 def remote_at(place: Whereabouts, to: Console) -> "Remote":
     """Return what carries copies to `place` and from it; nothing is reached yet."""
     from agebackup.destinations.folder import listed_folder
+    from agebackup.destinations.github import GitHub
     from agebackup.destinations.mirror import Mirror
     from agebackup.destinations.rclone import Rclone
 
@@ -30,7 +52,9 @@ def remote_at(place: Whereabouts, to: Console) -> "Remote":
         return Rclone(place, means)
     if place.is_folder:
         return Mirror(listed_folder(place.place), means)
-    raise AssertionError(place.kind)
+    if place.bandwidth:
+        to.progress.warn(f"gh cannot limit its bandwidth: {place.text} takes what there is.")
+    return GitHub(place, means)
 
 
 def means_for(place: Whereabouts, to: Console) -> "Means":

@@ -1,5 +1,6 @@
 """agebackup restore"""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from agebackup.cli.choosing import chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.inplace import inplace_options, restored_in_place
 from agebackup.cli.looking import looked_at
 from agebackup.cli.pointing import checked_pointers
@@ -121,22 +123,41 @@ def _restored(
     from agebackup.operations.pointers import Restored
     from agebackup.operations.restore import RestoreOrder, restore
 
-    path = chosen(archive, options["to"], to)
+    found = chosen(_words(archive), options["to"], to)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    wanted = replace(wanted, archive=path)
-    order = RestoreOrder(wanted, target, f"pre_restore_{now}", options["overwrite"])
     how = reading(to, options)
     claims = directories.claims()
     for line in claims.sweep():
         to.output.warn(line)
-    with looked_at(path, "restore", to) as looking:
+    with (
+        looked_at(found, "restore", to) as looking,
+        at_hand(found, to, record=looking.record) as path,
+    ):
+        what = replace(wanted, archive=path)
+        order = RestoreOrder(what, target, f"pre_restore_{now}", options["overwrite"])
         report = restore(order, claims, looking.told(how))
         looking.made_as = report.manifest.archive
+    report = replace(report, archive=found.called)
     restored = Restored(report.manifest, report.archive, report.target)
     profile = _profile(to, report.manifest.app)
     report = replace(report, problems=checked_pointers(restored, profile, to))
     _tell(to, report)
     return 4 if report.problems else 0
+
+
+def _words(archive: str) -> str:
+    """Return which archive is meant in the words that every command understands.
+
+    Here an app's name alone is its newest one. Elsewhere it is none: `delete notes` must not mean
+    one archive.
+    """
+    from agebackup.model.addressing import parse_wanted
+    from agebackup.model.names import is_app
+
+    is_form = "/" in archive or parse_wanted(archive) is not None
+    if is_form or os.path.isfile(archive) or not is_app(archive):
+        return archive
+    return f"{archive}:latest"
 
 
 def _undone(app: str | None, target: Path | None, options: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from agebackup.cli import directories
 from agebackup.cli.console import Console
 from agebackup.errors import NotFoundError, UsageError, printable
 from agebackup.model.names import require_app
+from agebackup.model.whereabouts import is_folder_key
 
 if TYPE_CHECKING:
     from agebackup.ledger import Ledger
@@ -69,9 +70,10 @@ def required_ledger() -> "Ledger":
 def places(app: str | None, to: str | None, console: Console) -> tuple[Place, ...]:
     """Return where the archives of `app` (None: of all apps) lie, each place once.
 
-    With `to` only there; else as the configuration declares, and where it does not know the app,
-    wherever the ledger saw archives of it. Raises `UsageError` for a name that cannot be an app's,
-    and `NotFoundError` where neither knows anything.
+    With `to` only there; else in the folder that the configuration declares, and where it does not
+    know the app, in whichever the ledger saw archives of it: remotes are only asked by name. Raises
+    `UsageError` for a name that cannot be an app's, and `NotFoundError` where neither knows
+    anything.
     """
     if app is not None:
         require_app(app)
@@ -123,4 +125,23 @@ def _from_ledger(app: str | None, declared: set[str | None], console: Console) -
         except LedgerError as error:
             console.output.warn_once(f"{error.message} {error.hint}")
             return []
-    return [Place(folder, name) for name, folder in known if name not in declared]
+    return [
+        Place(folder, name)
+        for name, folder in known
+        if name not in declared and is_folder_key(folder)
+    ]
+
+
+def remote_places(app: str | None, console: Console) -> tuple[Place, ...]:
+    """Return the further places that the configuration declares for `app` (None: for every app).
+
+    In the configuration's order; nothing is reached. Of a place that several apps share, one for
+    each.
+    """
+    config = known_config(console)
+    return tuple(
+        Place(remote.text, profile.name, profile)
+        for profile in (config.apps if config else ())
+        for remote in profile.remotes
+        if app in (None, profile.name)
+    )

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agebackup.cli.choosing import chosen, to_option
+from agebackup.cli.choosing import Chosen, chosen, to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.fetching import at_hand
 from agebackup.cli.looking import looked_at
 from agebackup.cli.origin import refuse_signers
 from agebackup.cli.outcomes import Outcomes
@@ -48,13 +49,18 @@ def command(archives: tuple[str, ...], **options: Any) -> int:
 
 def _checker(
     to: Console, archives: tuple[str, ...], options: Mapping[str, Any]
-) -> "Callable[[Path], Verified]":
+) -> "Callable[[Chosen], Verified]":
     from agebackup.cli import directories
     from agebackup.operations.verify import verify_archive, verify_extracted, verify_quickly
     from agebackup.snapshot.keys import Identities
 
-    def quickly(path: Path) -> "Verified":
-        with looked_at(path, "quick", to):
+    place = options["workspace"]
+
+    def quickly(archive: Chosen) -> "Verified":
+        with (
+            looked_at(archive, "quick", to) as looking,
+            at_hand(archive, to, record=looking.record, workspace=place) as path,
+        ):
             return verify_quickly(path)
 
     if options["quick"]:
@@ -64,13 +70,16 @@ def _checker(
         how = reading_with(Identities((), ()), to, options)
     else:
         how = reading(to, options)
-    private, claims = directories.workspace(options["workspace"]), directories.claims()
+    private, claims = directories.workspace(place), directories.claims()
     claims.sweep()
 
-    def check(path: Path) -> "Verified":
-        if path.is_dir():
-            return verify_extracted(path, private, claims, how)
-        with looked_at(path, "verify", to) as looking:
+    def check(archive: Chosen) -> "Verified":
+        if archive.remote is None and archive.file.is_dir():
+            return verify_extracted(archive.file, private, claims, how)
+        with (
+            looked_at(archive, "verify", to) as looking,
+            at_hand(archive, to, record=looking.record, workspace=place) as path,
+        ):
             verified = verify_archive(path, private, claims, looking.told(how))
             looking.made_as = verified.manifest.archive if verified.manifest else ""
             return verified
@@ -79,9 +88,10 @@ def _checker(
 
 
 def _verified(
-    to: Console, check: "Callable[[Path], Verified]", find: Callable[[], Path]
+    to: Console, check: "Callable[[Chosen], Verified]", find: Callable[[], Chosen]
 ) -> tuple[int, dict[str, Any]]:
-    return 0, _told(to, check(find()))
+    archive = find()
+    return 0, _told(to, replace(check(archive), archive=archive.called))
 
 
 def _told(to: Console, verified: "Verified") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agebackup.config.tables import DestinationTable, Where, convert
 from agebackup.errors import UsageError
+from agebackup.model.bandwidth import require_bandwidth
 from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 
 Listed = tuple[Where, DestinationTable]
@@ -53,7 +54,13 @@ def remotes(
 
 def _table(raw: object, where: Where) -> Listed:
     given: str | DestinationTable = convert(raw, str | DestinationTable, where)
-    return where, DestinationTable(to=given) if isinstance(given, str) else given
+    if isinstance(given, str):
+        return where, DestinationTable(to=given)
+    try:
+        require_bandwidth(given.bwlimit)
+    except UsageError as error:
+        raise (where / "bwlimit").again(error) from None
+    return where, given
 
 
 def _parsed(text: str, where: Where) -> Whereabouts:

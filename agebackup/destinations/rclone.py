@@ -1,20 +1,33 @@
 """Whatever rclone reaches: the program is run, with the person's own configuration of it."""
 
-import json
-from collections.abc import Sequence
+import hashlib
+import platform
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
+from agebackup.destinations.attempts import persistently
 from agebackup.destinations.interface import Capabilities, Means, OutOfReachError, Parcel
-from agebackup.errors import FailedError, NotFoundError, VerificationError, printable
+from agebackup.destinations.rclone_program import PATIENT, NotAllowedError, Pace, Program
+from agebackup.destinations.rclone_traits import Traits, digest, hash_in, traits_of
+from agebackup.errors import (
+    FailedError,
+    NotFoundError,
+    RefusedError,
+    VerificationError,
+    printable,
+)
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.whereabouts import Whereabouts
-from agebackup.system.durable import temporary_name
-from agebackup.system.process import CommandError, run_command
+from agebackup.system.durable import TEMPORARY_NAME
+from agebackup.system.workspace import private_directory
 
-LISTING_SECONDS = 300.0
-ABSENT = 3
-"""rclone's exit code for a directory that does not exist (rclone.org/docs, "Exit code")."""
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class Rclone:
 
     place: Whereabouts
     means: Means
+    pace: Pace = PATIENT
 
     @property
     def key(self) -> str:
@@ -31,70 +45,207 @@ class Rclone:
 
     @property
     def capabilities(self) -> Capabilities:
-        """A file is moved to its name where the remote can do that."""
-        return Capabilities(atomic=False, compares="size", limits=True)
+        """What the remote is able to; it is asked once, and raises as `entries` does."""
+        traits = self.traits
+        return Capabilities(
+            atomic=traits.moves, compares="hash" if traits.hash else "size", limits=True
+        )
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What rclone says that the remote can do; raises as `entries`."""
+        return self._persistently(
+            lambda: traits_of(self.program.ask_json("backend", "features", "--", self._at("")))
+        )
+
+    @property
+    def program(self) -> Program:
+        """The rclone that reaches this place."""
+        return Program(self.means, printable(self.key), self.pace)
 
     def called(self, name: str) -> str:
         """Return the place with `name`."""
         return f"rclone:{self._at(name)}"
 
     def entries(self) -> tuple[FolderEntry, ...]:
-        """Return what lies there; raises as `Destination.entries`."""
-        try:
-            said = self._run("lsjson", "--files-only", self.place.place, seconds=LISTING_SECONDS)
-        except CommandError as error:
-            if error.result.code == ABSENT:
-                raise NotFoundError(
-                    f"The destination {printable(self.key)} does not exist.",
-                    hint="The first push makes it.",
-                ) from None
-            raise
-        rows = sorted(json.loads(said), key=lambda row: str(row["Name"]))
-        return tuple(FolderEntry(row["Name"], row["Size"], 0.0) for row in rows)
+        """Return what lies there; raises as `Destination.entries`.
+
+        Of two files that have one name, as Google Drive allows, nobody knows which would be read:
+        they are one entry, partial.
+        """
+        found = self._persistently(self._listed)
+        counts = Counter(row["Name"] for row in found)
+        rows = {row["Name"]: row for row in found}
+        return tuple(
+            FolderEntry(
+                name,
+                max(0, int(row["Size"])),
+                0.0,
+                partial=counts[name] > 1,
+                sha256=hash_in(row, "sha256"),
+            )
+            for name, row in sorted(rows.items())
+        )
 
     def has(self, name: str) -> bool:
         """Return whether a file called `name` lies there."""
         try:
-            return any(entry.name == name for entry in self.entries())
-        except FailedError:
+            return self._status(name) is not None
+        except (FailedError, NotFoundError):
             return False
 
     def remove(self, entry: FolderEntry) -> None:
         """Remove the file `entry`; raises as `Destination.remove`."""
-        self._run("deletefile", self._at(entry.name), seconds=LISTING_SECONDS)
+        try:
+            self._persistently(lambda: self._delete(entry.name))
+        except NotAllowedError as error:
+            raise RefusedError(
+                f"{printable(self.called(entry.name))} may not be removed: {error.message}",
+                hint="Object lock and append-only keep it until their time; it is tried again.",
+            ) from None
 
     def put(self, parcel: Parcel) -> None:
-        """Copy the file of `parcel` there under a temporary name, then move it."""
-        temporary = temporary_name()
-        self._carry(str(parcel.path), self._at(temporary), parcel.size)
-        self._run("moveto", self._at(temporary), self._at(parcel.name), seconds=LISTING_SECONDS)
-        sizes = {entry.name: entry.size for entry in self.entries()}
-        if sizes.get(parcel.name) != parcel.size:
-            raise OutOfReachError(
-                f"{printable(self.called(parcel.name))} is not as large as what was put there.",
-                hint="Push again.",
-            )
+        """Carry the file of `parcel` there; raises as `Remote.put`.
+
+        Under a temporary name, compared, then moved, where the remote moves files by itself;
+        elsewhere directly, and compared then.
+        """
+        expected = digest(parcel, self.traits.hash, self.program)
+        try:
+            self._persistently(lambda: self._bring(parcel, expected))
+        except NotFoundError as error:
+            raise FailedError(error.message, hint=error.hint) from None
 
     def get(self, entry: FolderEntry, output: Path) -> None:
         """Copy the file `entry` to `output`; raises as `Remote.get`."""
-        self._carry(self._at(entry.name), str(output), entry.size)
+        source, target = self._at(entry.name), str(output.absolute())
+        program = self.program
+        self._persistently(lambda: program.carry(source, target, entry.size, phase="fetching"))
+        shown = printable(self.called(entry.name))
+        if not output.is_file():
+            raise NotFoundError(f"{shown} is no file.", hint="Look again: agebackup list.")
+        output.chmod(0o600)
         if output.stat().st_size != entry.size:
             raise VerificationError(
-                f"{printable(self.called(entry.name))} came with another size.", hint="Try again."
+                f"{shown} came with {output.stat().st_size:,} bytes instead of {entry.size:,}.",
+                hint="Another program replaced or cut it; look again: agebackup list.",
             )
+        if entry.sha256 and _sha256(output) != entry.sha256:
+            raise VerificationError(
+                f"{shown} came with another content than the server says.", hint="Try again."
+            )
+
+    def _bring(self, parcel: Parcel, expected: str) -> None:
+        try:
+            there = {row["Name"]: row for row in self._listed()}
+        except NotFoundError:
+            there = {}
+        self._sweep(there)
+        before = there.get(parcel.name)
+        if before and expected and before["Size"] == parcel.size:
+            row = self._status(parcel.name, self.traits.hash)
+            if hash_in(row, self.traits.hash) == expected:
+                return
+        if self.traits.moves:
+            self._bring_and_move(parcel, expected)
+        else:
+            self._bring_as(parcel.name, parcel, expected)
+
+    def _bring_and_move(self, parcel: Parcel, expected: str) -> None:
+        """Carry it under a temporary name; a claim of the same name says that we are at it."""
+        means = self.means
+        with private_directory(means.workspace, means.claims, prefix=self._label) as claimed:
+            temporary = claimed.name
+            try:
+                self._bring_as(temporary, parcel, expected)
+                self.program.ask(
+                    *("moveto", "--ignore-times", "--"),
+                    *(self._at(temporary), self._at(parcel.name)),
+                )
+            except OutOfReachError:
+                raise  # what is left is swept by a later put
+            except (FailedError, NotFoundError):
+                with suppress(FailedError, NotFoundError):
+                    self._delete(temporary)
+                raise
+        self._compare(parcel.name, parcel, "")
+
+    def _bring_as(self, name: str, parcel: Parcel, expected: str) -> None:
+        source = str(parcel.path.absolute())
+        self.program.carry(source, self._at(name), parcel.size, phase="copying")
+        self._compare(name, parcel, expected)
+
+    def _compare(self, name: str, parcel: Parcel, expected: str) -> None:
+        """Raise `FailedError` unless the file `name` has the parcel's size and hash there."""
+        row = self._status(name, self.traits.hash if expected else "")
+        shown = printable(self.called(parcel.name))
+        if row is None or row["Size"] != parcel.size:
+            size = "is not there" if row is None else f"has {row['Size']:,} bytes there"
+            raise FailedError(
+                f"{shown} {size} after {parcel.size:,} were carried to it.",
+                hint="See that nothing else works there, then push again.",
+            )
+        if expected and hash_in(row, self.traits.hash) not in ("", expected):
+            raise FailedError(
+                f"{shown} did not arrive as it is here: its {self.traits.hash} differs.",
+                hint="Push again; if that repeats, memory, a disk or the server is damaged.",
+            )
+
+    def _sweep(self, there: Iterable[str]) -> None:
+        """Remove temporary files that earlier runs of this machine left; those alive are claimed.
+
+        What another machine left is not ours to judge. What the place keeps stays.
+        """
+        ours = re.compile(rf"({TEMPORARY_NAME.pattern})(?:\.[0-9A-Za-z]{{1,16}}\.partial)?")
+        living = {path.name for path in self.means.claims.named()}
+        for name in there:
+            match = ours.fullmatch(name)
+            if match and f"-{self._label}-" in name and match[1] not in living:
+                with suppress(FailedError, NotFoundError):
+                    self._delete(name)
+
+    @property
+    def _label(self) -> str:
+        """Letters that only runs of this machine with this workspace give temporary names."""
+        origin = f"{platform.node()}\n{self.means.workspace}\n{self.key}"
+        hexadecimal = hashlib.sha256(origin.encode(errors="surrogateescape")).hexdigest()[:16]
+        return "rc" + "".join(chr(ord("a") + int(digit, 16)) for digit in hexadecimal)
+
+    def _listed(self) -> list[dict[str, Any]]:
+        hashes = ("--hash", "--hash-type", "sha256") if self.traits.lists_sha256 else ()
+        plain = ("--files-only", "--no-modtime", "--no-mimetype", *hashes)
+        try:
+            found = self.program.ask_json("lsjson", *plain, "--", self._at(""))
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The destination {printable(self.key)} does not exist. {error.message}",
+                hint=error.hint if "remote" in error.hint else "The first push makes it.",
+            ) from None
+        return [row for row in found if isinstance(row.get("Name"), str)]
+
+    def _status(self, name: str, kind: str = "") -> dict[str, Any] | None:
+        hashes = ("--hash", "--hash-type", kind) if kind else ()
+        with suppress(NotFoundError):
+            row = self.program.ask_json("lsjson", "--stat", *hashes, "--", self._at(name))
+            if isinstance(row, dict) and not row.get("IsDir"):
+                return row
+        return None
+
+    def _delete(self, name: str) -> None:
+        try:
+            self.program.ask("deletefile", "--", self._at(name))
+        except (FailedError, NotFoundError):
+            if self._status(name) is not None:
+                raise
+
+    def _persistently(self, attempt: Callable[[], _Result]) -> _Result:
+        return persistently(attempt, self.means.progress, self.pace.pauses)
 
     def _at(self, name: str) -> str:
         place = self.place.place
-        return f"{place}{name}" if place.endswith((":", "/")) else f"{place}/{name}"
+        return f"{place}{name}" if place.endswith((":", "/")) or not name else f"{place}/{name}"
 
-    def _carry(self, source: str, target: str, size: int) -> None:
-        limit = ["--bwlimit", self.means.bandwidth] if self.means.bandwidth else []
-        self.means.progress.phase("copying", size)
-        self._run("copyto", *limit, source, target, seconds=600 + size / 10_000)
 
-    def _run(self, *words: str, seconds: float) -> str:
-        argv: Sequence[str] = ("rclone", *words)
-        means = self.means
-        return run_command(
-            argv, seconds=seconds, progress=means.progress, environment=means.environment
-        ).stdout
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

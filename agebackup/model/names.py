@@ -25,9 +25,14 @@ MAX_PATH_BYTES = 4096 - 1 - 41
 so that any tar can extract it."""
 
 
+def is_app(name: str) -> bool:
+    """Return whether `name` may be an app's name."""
+    return _APP_NAME.fullmatch(name) is not None
+
+
 def require_app(name: str) -> str:
     """Return `name` if it may be an app's name; raise `UsageError` otherwise."""
-    if not _APP_NAME.fullmatch(name):
+    if not is_app(name):
         raise UsageError(
             f"{printable(name)!r} cannot be an app's name.",
             hint="Use 1 to 40 of a-z, 0-9 and '-', with a letter or digit at both ends.",

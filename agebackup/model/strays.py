@@ -31,6 +31,8 @@ def of_others(evidence: Evidence) -> Iterator[Finding]:
             yield _hollow(other, rows.get(name)) or _evicted(other)
         elif other.kind == "future":
             yield _future(other)
+        elif other.entry.partial:
+            yield _partial(other)
         elif other.kind == "temporary":
             yield _temporary(other)
         elif name not in rows and name != RECOVERY_NOTE:
@@ -175,6 +177,16 @@ def _future(other: Other) -> Finding:
         "Its name carries a time that is still to come.",
         "A clock was wrong when it was made, or is now: check it. Until then it is neither "
         "'latest' nor pruned.",
+    )
+
+
+def _partial(other: Other) -> Finding:
+    return Finding(
+        "warning",
+        "partial",
+        other.entry.name,
+        "It was not carried there whole.",
+        "agebackup push carries it again.",
     )
 
 

@@ -78,5 +78,11 @@ def _remote(place: str) -> str:
             hint="Write rclone:REMOTE:PATH with a remote that rclone listremotes shows. Remotes "
             "that are defined on the spot would put their secrets into messages and the ledger.",
         )
-    path = match["path"].rstrip("/") or ("/" if match["path"].startswith("/") else "")
-    return f"{match['remote']}:{path}"
+    parts = [part for part in match["path"].split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageError(
+            f"{printable(f'rclone:{place}')!r} has a '..' in it, which remotes take differently.",
+            hint="Write the path from the remote's beginning.",
+        )
+    root = "/" if match["path"].startswith("/") else ""
+    return f"{match['remote']}:{root}{'/'.join(parts)}"

@@ -75,7 +75,7 @@ def audit(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Audit
         return _audited(order, ledger, progress)
     except LedgerError as error:  # so early that nothing was read yet
         report = _audited(order, None, progress)
-        return replace(report, findings=worst_first((_unusable(error), *report.findings)))
+        return replace(report, findings=worst_first((unusable(error), *report.findings)))
 
 
 def ledger_or_finding(file: Path) -> tuple[Ledger | None, Finding | None]:
@@ -84,7 +84,7 @@ def ledger_or_finding(file: Path) -> tuple[Ledger | None, Finding | None]:
         return open_ledger(file, make=False), None
     except LedgerError as error:
         if not error.absent:
-            return None, _unusable(error)
+            return None, unusable(error)
     return None, Finding(
         "error",
         "ledger-absent",
@@ -94,7 +94,8 @@ def ledger_or_finding(file: Path) -> tuple[Ledger | None, Finding | None]:
     )
 
 
-def _unusable(error: LedgerError) -> Finding:
+def unusable(error: LedgerError) -> Finding:
+    """Return what it means for an audit that the ledger cannot be used."""
     return Finding("error", "ledger-unusable", "", error.message, error.hint)
 
 
@@ -125,7 +126,7 @@ def _audited(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> Au
     evidence = Evidence(before, after, sample.looks, ground)
     told = ledger if order.learn and not failure else None
     changed = _told_to_ledger(told, evidence, progress)
-    found = [*judge(evidence), *_strange_note(folder), *([_unusable(failure)] if failure else [])]
+    found = [*judge(evidence), *_strange_note(folder), *([unusable(failure)] if failure else [])]
     return AuditReport(
         destination=folder.key,
         archives=sum(1 for held in after.inventory.archives if ground.means(held.name.app)),

@@ -185,14 +185,14 @@ def expected_bytes(record: ArchiveRecord | None) -> int:
     return sum(one.bytes for one in databases) + sum(one.bytes for one in trees)
 
 
-def says_nothing(error: AgebackupError, archive: Path) -> bool:
-    """Return whether a drill that ended with `error` says nothing about `archive`.
+def says_nothing(error: AgebackupError, *, there: bool) -> bool:
+    """Return whether a drill that ended with `error` says nothing about its archive.
 
     Such a one leaves no receipt: it was stopped by a signal, asked for something impossible, or the
-    archive is not there, because a prune removed it meanwhile, say.
+    archive is not `there` (any more), because a prune removed it meanwhile, say.
     """
     known = isinstance(error, NotFoundError | StoppedError | UsageError)
-    return known or not os.path.lexists(archive)
+    return known or not there
 
 
 def _left(*places: Path) -> tuple[str, ...]:

@@ -34,8 +34,7 @@ def get(
     size that an age file must have. Raises `VerificationError` where that differs, `NotFoundError`,
     `RefusedError` where `output` is taken, and `FailedError`; then there is no `output`.
     """
-    if os.path.lexists(output):
-        raise RefusedError(f"{printable(str(output))} exists.", hint="Choose another name.")
+    require_free(output)
     digest, size = hashlib.sha256(), 0
     with (
         open_archive(archive) as source,
@@ -58,6 +57,12 @@ def get(
         elif digest.hexdigest() != record.sha256:
             raise _other(archive, "its hash differs")
     return Got(output, size, digest.hexdigest(), compared=bool(record and record.sha256))
+
+
+def require_free(output: Path) -> None:
+    """Raise `RefusedError` where something is called `output` already."""
+    if os.path.lexists(output):
+        raise RefusedError(f"{printable(str(output))} exists.", hint="Choose another name.")
 
 
 def _other(archive: Path, why: str) -> VerificationError:

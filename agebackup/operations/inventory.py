@@ -1,5 +1,6 @@
 """Look into a destination, and join what lies there with what the ledger knows."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from agebackup.destinations.interface import Destination
@@ -8,6 +9,8 @@ from agebackup.ledger import Ledger
 from agebackup.model.classifying import classify
 from agebackup.model.inventory import Held, Inventory
 from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord
+from agebackup.model.whereabouts import is_folder_key
 
 
 def take_inventory(folder: Destination, ledger: Ledger | None, now: datetime) -> Inventory:
@@ -18,6 +21,45 @@ def take_inventory(folder: Destination, ledger: Ledger | None, now: datetime) ->
     """
     records = ledger.archives(destination=folder.key, deleted=True, pending=True) if ledger else ()
     return classify(folder.entries(), records, folder.key, now)
+
+
+def known_elsewhere(ledger: Ledger) -> dict[str, ArchiveRecord]:
+    """Return by name what the ledger knows of archives, wherever they lay: copies are the same.
+
+    Where it knows several, one with a hash that was not deleted. Raises `LedgerError`.
+    """
+    rows = ledger.archives(deleted=True)
+    ranked = sorted(rows, key=lambda row: (bool(row.sha256), row.deleted is None))
+    return {row.name: row for row in ranked}
+
+
+def with_copies(inventory: Inventory, ledger: Ledger | None) -> Inventory:
+    """Return the `inventory` of a remote with what the ledger knows of its archives elsewhere.
+
+    For those that it does not know there: what was pushed by a ledger that is gone, or by hand, is
+    told from what a stranger put there. A folder's is returned as it is. Raises `LedgerError`.
+    """
+    if ledger is None or is_folder_key(inventory.destination):
+        return inventory
+    known = known_elsewhere(ledger)
+
+    def joined(held: Held) -> Held:
+        row = known.get(str(held.name)) if held.record is None else None
+        if row is None:
+            return held
+        fresh = ArchiveRecord.of(held.name, inventory.destination)
+        content = {name: getattr(row, name) for name in _CONTENT}
+        size = None if row.former else row.size
+        return replace(held, record=replace(fresh, size=size, **content))
+
+    return replace(inventory, archives=tuple(map(joined, inventory.archives)))
+
+
+_CONTENT = (
+    *("tag", "note", "kept", "sha256", "series", "sequence", "previous", "proved", "complete"),
+    *("foreign", "stanzas", "figures", "former", "recipients"),
+)
+"""What a row says of an archive's content, whatever the place."""
 
 
 def find_archive(name: str, folder: Destination, ledger: Ledger, now: datetime) -> Held:

@@ -24,7 +24,12 @@ class Deadline:
     """A moment `seconds` from now; with 0 it has come at once."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self.seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Count its seconds from now."""
+        self._end = time.monotonic() + self.seconds
 
     @property
     def remaining(self) -> float:

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from agebackup.errors import FailedError, printable
 from agebackup.system import outcome
 from agebackup.system.clock import Deadline
-from agebackup.system.conversation import Conversation
+from agebackup.system.conversation import OUTPUT_LIMIT, Conversation
 from agebackup.system.progress import Progress
 
 _GRACE, _GRACE_WHEN_STOPPED = 2.0, 0.3
@@ -49,14 +49,14 @@ def run_command(
     wrote to stderr, where it ends with another code than 0 or is not done in time; `StoppedError`
     when a stop is asked for. In the last two cases the whole group got SIGTERM, then SIGKILL.
     """
-    return _talk(argv, (b"", seconds), progress, _Surroundings(cwd, environment))
+    return _talk(argv, (b"", Deadline(seconds)), progress, _Surroundings(cwd, environment))
 
 
 def tell_command(
     argv: Sequence[str], said: bytes, *, seconds: float, progress: Progress, cwd: Path | None
 ) -> CommandResult:
     """Run `argv` as `run_command` does, with `said` on its stdin, which it need not read."""
-    return _talk(argv, (said, seconds), progress, _Surroundings(cwd))
+    return _talk(argv, (said, Deadline(seconds)), progress, _Surroundings(cwd))
 
 
 def ask_command(
@@ -68,7 +68,36 @@ def ask_command(
     environment: Mapping[str, str] | None = None,
 ) -> CommandResult:
     """Run `argv` as `tell_command` does, without a terminal: it cannot ask anybody anything."""
-    return _talk(argv, (said, seconds), progress, _Surroundings(None, environment, alone=True))
+    around = _Surroundings(None, environment, alone=True)
+    return _talk(argv, (said, Deadline(seconds)), progress, around)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who follows a command: `heard` gets each line of its stderr as it comes.
+
+    It may renew `deadline`, at which the command is ended. `limit` is how many bytes are kept of
+    the end of each output.
+    """
+
+    deadline: Deadline
+    heard: Callable[[str], None]
+    limit: int = OUTPUT_LIMIT
+
+
+def follow_command(
+    argv: Sequence[str],
+    listener: Listener,
+    *,
+    progress: Progress,
+    environment: Mapping[str, str] | None = None,
+) -> CommandResult:
+    """Run `argv` as `ask_command` does, for as long as `listener` lets it; nothing is on stdin.
+
+    What `listener.heard` raises ends the command, and is raised.
+    """
+    around = _Surroundings(None, environment, alone=True, listener=listener)
+    return _talk(argv, (b"", listener.deadline), progress, around)
 
 
 @dataclass(frozen=True)
@@ -76,15 +105,23 @@ class _Surroundings:
     cwd: Path | None
     environment: Mapping[str, str] | None = None
     alone: bool = False
+    listener: Listener | None = None
+
+    def conversation(self, child: "subprocess.Popen[bytes]", said: bytes) -> Conversation:
+        assert child.stdout and child.stderr
+        outputs, listener = (child.stdout, child.stderr), self.listener
+        if listener is None:
+            return Conversation(child.stdin, outputs, said)
+        return Conversation(child.stdin, outputs, said, listener.limit, listener.heard)
 
 
 def _talk(
     argv: Sequence[str],
-    given: tuple[bytes, float],
+    given: tuple[bytes, Deadline],
     progress: Progress,
     around: _Surroundings,
 ) -> CommandResult:
-    shown, (said, seconds) = printable(argv[0]), given
+    shown, (said, deadline) = printable(argv[0]), given
     try:
         child = subprocess.Popen(
             argv,
@@ -104,26 +141,23 @@ def _talk(
             hint="Check that it is installed, and give its whole path.",
         ) from None
     with child:
-        assert child.stdout and child.stderr
-        pipes = Conversation(child.stdin, (child.stdout, child.stderr), said)
+        pipes = around.conversation(child, said)
         try:
-            in_time = pipes.follow(
-                Deadline(seconds), progress, ended=lambda: child.poll() is not None
-            )
+            in_time = pipes.follow(deadline, progress, ended=lambda: child.poll() is not None)
         except BaseException:
-            _end_group(child, _GRACE_WHEN_STOPPED)
+            end_group(child, _GRACE_WHEN_STOPPED)
             raise
         if not in_time:
-            _end_group(child, _GRACE)
+            end_group(child, _GRACE)
     result = CommandResult(child.returncode, pipes.text(0), pipes.text(1))
     if not in_time:
-        raise _command_failed(shown, f"was not done in {seconds:g} seconds", result)
+        raise _command_failed(shown, f"was not done in {deadline.seconds:g} seconds", result)
     if result.code:
         raise _command_failed(shown, outcome.ended(result.code), result)
     return result
 
 
-def _end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+def end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
     """End `child` and its group, which it may have left."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGTERM)

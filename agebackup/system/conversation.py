@@ -11,20 +11,29 @@ from agebackup.system.progress import Progress
 
 TICK = 0.02
 """Seconds between two looks at the wish to stop."""
-_OUTPUT_LIMIT = 1 << 20
+OUTPUT_LIMIT = 1 << 20
+"""Bytes that are kept of the end of each output, unless another limit is given."""
 _PIECE = 1 << 16
 
 
 class Conversation:
-    """The three pipes of a command: `said` goes in, the last 1 MiB of each output is kept.
+    """The three pipes of a command: `said` goes in, the last `limit` bytes of each output are kept.
 
-    A command that does not read, or closes its input early, loses the rest and nothing more.
+    A command that does not read, or closes its input early, loses the rest and nothing more. The
+    function `heard`, if it is given, gets each line of the last output as it comes.
     """
 
     def __init__(
-        self, stdin: IO[bytes] | None, outputs: tuple[IO[bytes], ...], said: bytes
+        self,
+        stdin: IO[bytes] | None,
+        outputs: tuple[IO[bytes], ...],
+        said: bytes,
+        limit: int = OUTPUT_LIMIT,
+        heard: Callable[[str], None] | None = None,
     ) -> None:
         self._stdin, self._rest = stdin, memoryview(said)
+        self._limit, self._heard = limit, heard
+        self._line = b""
         self._texts = tuple(bytearray() for _ in outputs)
         self._open = {pipe.fileno(): text for pipe, text in zip(outputs, self._texts, strict=True)}
         self._poller = select.poll()
@@ -46,7 +55,7 @@ class Conversation:
             if deadline.expired:
                 return False
             self._turn(TICK)
-        for _ in range(_OUTPUT_LIMIT // _PIECE):
+        for _ in range(OUTPUT_LIMIT // _PIECE):
             self._turn(0)
         return True
 
@@ -64,7 +73,12 @@ class Conversation:
     def _read(self, descriptor: int) -> None:
         text, piece = self._open[descriptor], os.read(descriptor, _PIECE)
         text += piece
-        del text[:-_OUTPUT_LIMIT]
+        del text[: -self._limit]
+        if self._heard is not None and text is self._texts[-1]:
+            *lines, self._line = (self._line + piece).split(b"\n")
+            self._line = self._line[-self._limit :]
+            for line in lines:
+                self._heard(line.decode(errors="replace"))
         if not piece:
             self._poller.unregister(descriptor)
 

@@ -24,11 +24,16 @@ def open_pipe() -> tuple[int, int]:
     Neither is inherited by commands. The caller owns both.
     """
     reading, writing = os.pipe()
+    enlarge_pipe(writing)
+    return reading, writing
+
+
+def enlarge_pipe(descriptor: int) -> None:
+    """Give a pipe 1 MiB of room, where the system allows it."""
     resize = getattr(fcntl, "F_SETPIPE_SZ", None)
     if resize is not None:
         with suppress(OSError):  # EPERM above the user's limit: a small pipe only costs speed
-            fcntl.fcntl(writing, resize, PIPE_BYTES)
-    return reading, writing
+            fcntl.fcntl(descriptor, resize, PIPE_BYTES)
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

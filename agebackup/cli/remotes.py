@@ -8,6 +8,7 @@ from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 
 if TYPE_CHECKING:
     from agebackup.destinations.interface import Destination, Means, Remote
+    from agebackup.destinations.rclone import Rclone
 
 
 def destination_at(text: str, to: Console) -> "Destination":
@@ -23,14 +24,20 @@ def remote_at(place: Whereabouts, to: Console) -> "Remote":
     """Return what carries copies to `place` and from it; nothing is reached yet."""
     from agebackup.destinations.folder import listed_folder
     from agebackup.destinations.mirror import Mirror
-    from agebackup.destinations.rclone import Rclone
 
     means = means_for(place, to)
     if place.kind == "rclone":
-        return Rclone(place, means)
+        return rclone_at(place, to)
     if place.is_folder:
         return Mirror(listed_folder(place.place), means)
     raise AssertionError(place.kind)
+
+
+def rclone_at(place: Whereabouts, to: Console) -> "Rclone":
+    """Return what reaches `place`, which is one of rclone's."""
+    from agebackup.destinations.rclone import Rclone
+
+    return Rclone(place, means_for(place, to))
 
 
 def means_for(place: Whereabouts, to: Console) -> "Means":

@@ -120,7 +120,7 @@ class Rclone:
         """Copy the file `entry` to `output`; raises as `Remote.get`."""
         source, target = self._at(entry.name), str(output.absolute())
         program = self.program
-        self._persistently(lambda: program.carry(source, target, entry.size, phase="fetching"))
+        self._persistently(lambda: program.carry(source, target, entry.size, compare=True))
         shown = printable(self.called(entry.name))
         if not output.is_file():
             raise NotFoundError(f"{shown} is no file.", hint="Look again: agebackup list.")
@@ -172,7 +172,7 @@ class Rclone:
 
     def _bring_as(self, name: str, parcel: Parcel, expected: str) -> None:
         source = str(parcel.path.absolute())
-        self.program.carry(source, self._at(name), parcel.size, phase="copying")
+        self.program.carry(source, self._at(name), parcel.size, compare=not expected)
         self._compare(name, parcel, expected)
 
     def _compare(self, name: str, parcel: Parcel, expected: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from agebackup.errors import AgebackupError, FailedError, NotFoundError, Refused
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.whereabouts import parse_whereabouts
 from agebackup.system.claims import Claims
+from agebackup.system.clock import Deadline, pause
 from agebackup.system.durable import temporary_name
+from agebackup.system.process import Worker
 from agebackup.system.progress import Progress
 
 pytestmark = pytest.mark.linux
@@ -292,6 +295,34 @@ def test_a_listing_of_many_files_is_read_whole(bench: Bench) -> None:
     assert [entry.name for entry in bench.remote(place).entries()] == names
 
 
+def test_rclone_ends_with_agebackup(bench: Bench) -> None:
+    """A kill of agebackup leaves no rclone behind that uploads for hours."""
+    _, place = bench.fresh("local")
+
+    class Killed(Progress):
+        def advance(self, count: int) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    means = replace(bench.means, progress=Killed(), bandwidth="256k")
+    remote = Rclone(parse_whereabouts(f"rclone:{place}"), means, AT_ONCE)
+    parcel, patience = bench.parcel(5 << 20), Deadline(15)
+    with Worker.start(lambda: remote.put(parcel)) as worker, pytest.raises(FailedError):
+        worker.result(Progress())
+    while running(place):
+        assert not patience.expired  # the transfer would take 20 seconds
+        pause(0.05)
+    bench.means.claims.sweep()
+
+
+def running(place: str) -> list[bytes]:
+    """Return the command lines of the processes that work at `place`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes())
+    return [line for line in found if place.encode() in line]
+
+
 def test_stopping_ends_the_program(bench: Bench) -> None:
     """After Ctrl-C no rclone goes on with the transfer behind our back."""
     _, place = bench.fresh("local")
@@ -303,5 +334,4 @@ def test_stopping_ends_the_program(bench: Bench) -> None:
     means = replace(bench.means, progress=Stopped(), bandwidth="1M")
     with pytest.raises(AgebackupError, match="interrupted"):
         Rclone(parse_whereabouts(f"rclone:{place}"), means, AT_ONCE).put(bench.parcel(5 << 20))
-    running = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [line for line in running if place.encode() in line]
+    assert not running(place)

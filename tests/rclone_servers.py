@@ -84,7 +84,7 @@ def running() -> Servers:
     base = Path(tempfile.mkdtemp(prefix="rclone-servers-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     served = {name: Server(name, base / name) for name in ("webdav", "sftp")}
-    for name in (*served, "local"):
+    for name in (*served, "local", "sealed"):
         (base / name).mkdir()
     for server in served.values():
         server.start()
@@ -96,7 +96,8 @@ def running() -> Servers:
         f"url = http://127.0.0.1:{served['webdav'].port}\n\n"
         f"[sftp]\ntype = sftp\nhost = 127.0.0.1\nshell_type = unix\n{login}\n"
         f"port = {served['sftp'].port}\n\n"
-        f"[local]\ntype = alias\nremote = {base / 'local'}\n"
+        f"[local]\ntype = alias\nremote = {base / 'local'}\n\n"
+        f"[crypt]\ntype = crypt\nremote = {base / 'sealed'}\npassword = {obscured(PASSWORD)}\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(base), "RCLONE_CONFIG": str(config)}
     return Servers(base, served, environment)

@@ -167,6 +167,35 @@ def test_what_the_server_changed_in_passing_is_noticed(bench: Bench) -> None:
     assert list(directory.iterdir()) == []
 
 
+def test_where_nothing_can_be_renamed_archives_are_put_directly(bench: Bench) -> None:
+    """Object stores show a file when it is whole: it is put under its name, and compared there."""
+    directory, place = bench.fresh("local")
+    remote = bench.remote(place, RCLONE_DISABLE="Move,Copy")
+    assert not remote.traits.moves and not remote.capabilities.atomic
+    for _ in range(2):
+        parcel = bench.parcel()
+        remote.put(parcel)
+        assert (directory / NAME).read_bytes() == parcel.path.read_bytes()
+    damage = f'printf X | dd of="{directory}/{NAME}" bs=1 seek=9 conv=notrunc'
+    path = bench.program(
+        f'case "$*" in *copyto*) $real "$@" && {damage};; *) exec $real "$@"; esac'
+    )
+    with pytest.raises(FailedError, match="differs"):
+        bench.remote(place, RCLONE_DISABLE="Move,Copy", PATH=path).put(bench.parcel())
+    assert remote.entries() == ()  # it had the size of a whole archive
+
+
+def test_a_remote_that_encrypts_is_one_like_others(bench: Bench) -> None:
+    """Through crypt, sizes are those of the archives, and what lies below has other names."""
+    remote, parcel, output = bench.remote("crypt:x"), bench.parcel(70_000), bench.tmp_path / "got"
+    remote.put(parcel)
+    (entry,) = remote.entries()
+    assert (entry.name, entry.size) == (NAME, 70_000)
+    remote.get(entry, output)
+    assert output.read_bytes() == parcel.path.read_bytes()
+    remote.remove(entry)
+
+
 def test_what_the_place_keeps_is_refused_not_failed(bench: Bench, tmp_path: Path) -> None:
     """A server that lets nobody delete makes prune report that: exit code 13, still there."""
     root = tmp_path / "kept"

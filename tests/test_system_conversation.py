@@ -68,7 +68,7 @@ def test_a_command_that_shows_life_may_go_on() -> None:
     deadline = Deadline(0.5)
     body = "for _ in range(8): os.write(2, b'.\\n'); time.sleep(0.1)"
     follow(body, Listener(deadline, lambda _: deadline.renew()))
-    with pytest.raises(FailedError, match="not done in 0.5 seconds"):
+    with pytest.raises(FailedError, match="was not done in"):
         follow(f"{body}\ntime.sleep(60)", Listener(deadline, lambda _: deadline.renew()))
 
 

@@ -16,6 +16,8 @@ from agebackup.system.clock import Deadline, pause
 
 USER, PASSWORD = "ada", "4n-0bvious-passw0rd"
 """The person's login at the servers; the password must be in nothing that agebackup says."""
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Begins a command that does not outlive the tests, even killed ones (util-linux)."""
 _PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -36,7 +38,16 @@ class Server:
         log = self.root.with_suffix(".log")
         with log.open("w") as written:
             self.process = subprocess.Popen(
-                ["rclone", "serve", self.protocol, str(self.root), *login, *plain, *self.extra],
+                [
+                    *_WITH_US,
+                    "rclone",
+                    "serve",
+                    self.protocol,
+                    str(self.root),
+                    *login,
+                    *plain,
+                    *self.extra,
+                ],
                 stdout=subprocess.DEVNULL,
                 stderr=written,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},

@@ -16,6 +16,8 @@ from agebackup.system.clock import Deadline, pause
 
 USER, PASSWORD = "ada", "4n-0bvious-passw0rd"
 """The person's login at the servers; the password must be in nothing that agebackup says."""
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Begins a command that does not outlive the tests, even killed ones (util-linux)."""
 _PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -36,7 +38,16 @@ class Server:
         log = self.root.with_suffix(".log")
         with log.open("w") as written:
             self.process = subprocess.Popen(
-                ["rclone", "serve", self.protocol, str(self.root), *login, *plain, *self.extra],
+                [
+                    *_WITH_US,
+                    "rclone",
+                    "serve",
+                    self.protocol,
+                    str(self.root),
+                    *login,
+                    *plain,
+                    *self.extra,
+                ],
                 stdout=subprocess.DEVNULL,
                 stderr=written,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
@@ -84,7 +95,7 @@ def running() -> Servers:
     base = Path(tempfile.mkdtemp(prefix="rclone-servers-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     served = {name: Server(name, base / name) for name in ("webdav", "sftp")}
-    for name in (*served, "local"):
+    for name in (*served, "local", "sealed"):
         (base / name).mkdir()
     for server in served.values():
         server.start()
@@ -96,7 +107,8 @@ def running() -> Servers:
         f"url = http://127.0.0.1:{served['webdav'].port}\n\n"
         f"[sftp]\ntype = sftp\nhost = 127.0.0.1\nshell_type = unix\n{login}\n"
         f"port = {served['sftp'].port}\n\n"
-        f"[local]\ntype = alias\nremote = {base / 'local'}\n"
+        f"[local]\ntype = alias\nremote = {base / 'local'}\n\n"
+        f"[crypt]\ntype = crypt\nremote = {base / 'sealed'}\npassword = {obscured(PASSWORD)}\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(base), "RCLONE_CONFIG": str(config)}
     return Servers(base, served, environment)

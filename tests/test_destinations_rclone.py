@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from agebackup.errors import AgebackupError, FailedError, NotFoundError, Refused
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.whereabouts import parse_whereabouts
 from agebackup.system.claims import Claims
+from agebackup.system.clock import Deadline, pause
 from agebackup.system.durable import temporary_name
+from agebackup.system.process import Worker
 from agebackup.system.progress import Progress
 
 pytestmark = pytest.mark.linux
@@ -149,7 +152,7 @@ def test_a_transfer_that_stands_still_is_given_up(bench: Bench) -> None:
     path = bench.program('case "$*" in *copyto*) exec sleep 1000;; esac; exec $real "$@"')
     remote = bench.remote(place, Pace(pauses=(), idle=0.5), PATH=path)
     with pytest.raises(OutOfReachError, match="nothing moved"):
-        remote.program.carry(str(bench.parcel().path), f"{place}/x", 10, phase="copying")
+        remote.program.carry(str(bench.parcel().path), f"{place}/x", 10, compare=False)
 
 
 def test_what_the_server_changed_in_passing_is_noticed(bench: Bench) -> None:
@@ -162,6 +165,35 @@ def test_what_the_server_changed_in_passing_is_noticed(bench: Bench) -> None:
     with pytest.raises(FailedError, match="sha256 differs"):
         bench.remote(place, PATH=path).put(bench.parcel())
     assert list(directory.iterdir()) == []
+
+
+def test_where_nothing_can_be_renamed_archives_are_put_directly(bench: Bench) -> None:
+    """Object stores show a file when it is whole: it is put under its name, and compared there."""
+    directory, place = bench.fresh("local")
+    remote = bench.remote(place, RCLONE_DISABLE="Move,Copy")
+    assert not remote.traits.moves and not remote.capabilities.atomic
+    for _ in range(2):
+        parcel = bench.parcel()
+        remote.put(parcel)
+        assert (directory / NAME).read_bytes() == parcel.path.read_bytes()
+    damage = f'printf X | dd of="{directory}/{NAME}" bs=1 seek=9 conv=notrunc'
+    path = bench.program(
+        f'case "$*" in *copyto*) $real "$@" && {damage};; *) exec $real "$@"; esac'
+    )
+    with pytest.raises(FailedError, match="differs"):
+        bench.remote(place, RCLONE_DISABLE="Move,Copy", PATH=path).put(bench.parcel())
+    assert remote.entries() == ()  # it had the size of a whole archive
+
+
+def test_a_remote_that_encrypts_is_one_like_others(bench: Bench) -> None:
+    """Through crypt, sizes are those of the archives, and what lies below has other names."""
+    remote, parcel, output = bench.remote("crypt:x"), bench.parcel(70_000), bench.tmp_path / "got"
+    remote.put(parcel)
+    (entry,) = remote.entries()
+    assert (entry.name, entry.size) == (NAME, 70_000)
+    remote.get(entry, output)
+    assert output.read_bytes() == parcel.path.read_bytes()
+    remote.remove(entry)
 
 
 def test_what_the_place_keeps_is_refused_not_failed(bench: Bench, tmp_path: Path) -> None:
@@ -292,6 +324,34 @@ def test_a_listing_of_many_files_is_read_whole(bench: Bench) -> None:
     assert [entry.name for entry in bench.remote(place).entries()] == names
 
 
+def test_rclone_ends_with_agebackup(bench: Bench) -> None:
+    """A kill of agebackup leaves no rclone behind that uploads for hours."""
+    _, place = bench.fresh("local")
+
+    class Killed(Progress):
+        def advance(self, count: int) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    means = replace(bench.means, progress=Killed(), bandwidth="256k")
+    remote = Rclone(parse_whereabouts(f"rclone:{place}"), means, AT_ONCE)
+    parcel, patience = bench.parcel(5 << 20), Deadline(15)
+    with Worker.start(lambda: remote.put(parcel)) as worker, pytest.raises(FailedError):
+        worker.result(Progress())
+    while running(place):
+        assert not patience.expired  # the transfer would take 20 seconds
+        pause(0.05)
+    bench.means.claims.sweep()
+
+
+def running(place: str) -> list[bytes]:
+    """Return the command lines of the processes that work at `place`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes())
+    return [line for line in found if place.encode() in line]
+
+
 def test_stopping_ends_the_program(bench: Bench) -> None:
     """After Ctrl-C no rclone goes on with the transfer behind our back."""
     _, place = bench.fresh("local")
@@ -303,5 +363,4 @@ def test_stopping_ends_the_program(bench: Bench) -> None:
     means = replace(bench.means, progress=Stopped(), bandwidth="1M")
     with pytest.raises(AgebackupError, match="interrupted"):
         Rclone(parse_whereabouts(f"rclone:{place}"), means, AT_ONCE).put(bench.parcel(5 << 20))
-    running = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [line for line in running if place.encode() in line]
+    assert not running(place)

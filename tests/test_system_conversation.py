@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from agebackup.errors import FailedError
-from agebackup.system.process import CommandResult, tell_command
+from agebackup.errors import FailedError, StoppedError
+from agebackup.system.clock import Deadline
+from agebackup.system.process import CommandResult, Listener, follow_command, tell_command
 from agebackup.system.progress import Progress
 
 MUCH = b"0123456789abcdef" * 200_000
@@ -47,3 +48,43 @@ def test_who_does_not_read_is_ended() -> None:
     with pytest.raises(FailedError, match=r"not done in 0\.2 seconds"):
         tell("time.sleep(60)", MUCH, seconds=0.2)
     assert time.monotonic() - begun < 5
+
+
+def follow(body: str, listener: Listener) -> CommandResult:
+    argv = [sys.executable, "-S", "-c", f"import os, sys, time\n{body}"]
+    return follow_command(argv, listener, progress=Progress())
+
+
+def test_a_command_is_heard_line_by_line() -> None:
+    """Each whole line of stderr is told, however it is cut into pieces on its way."""
+    heard: list[str] = []
+    body = "for piece in (b'on', b'e\\n', b'two\\nthr', b'ee\\nrest'): os.write(2, piece)"
+    assert follow(body, Listener(Deadline(20), heard.append)).stderr == "one\ntwo\nthree\nrest"
+    assert heard == ["one", "two", "three"]
+
+
+def test_a_command_that_shows_life_may_go_on() -> None:
+    """What is heard can put off the end; a command that falls silent is ended."""
+    deadline = Deadline(0.5)
+    body = "for _ in range(8): os.write(2, b'.\\n'); time.sleep(0.1)"
+    follow(body, Listener(deadline, lambda _: deadline.renew()))
+    with pytest.raises(FailedError, match="was not done in"):
+        follow(f"{body}\ntime.sleep(60)", Listener(deadline, lambda _: deadline.renew()))
+
+
+def test_who_hears_may_end_it() -> None:
+    """An error of the listener ends the command and comes out as it is."""
+
+    def refuse(line: str) -> None:
+        raise StoppedError(2)
+
+    with pytest.raises(StoppedError):
+        follow("os.write(2, b'x\\n'); time.sleep(60)", Listener(Deadline(20), refuse))
+
+
+def test_as_much_is_kept_as_is_asked_for() -> None:
+    """A long answer is kept whole where the limit is higher, its end where it is lower."""
+    body = "sys.stdout.write('x' * (3 << 20) + 'end')"
+    listener = Listener(Deadline(20), lambda _: None, limit=4 << 20)
+    assert len(follow(body, listener).stdout) == (3 << 20) + 3
+    assert follow(body, Listener(Deadline(20), lambda _: None, limit=4)).stdout == "xend"

@@ -9,6 +9,7 @@ from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 if TYPE_CHECKING:
     from agebackup.destinations.folder import Folder
     from agebackup.destinations.interface import Destination, Means, Remote
+    from agebackup.destinations.rclone import Rclone
 
 __all__ = [
     "Destination",
@@ -45,16 +46,22 @@ def remote_at(place: Whereabouts, to: Console) -> "Remote":
     from agebackup.destinations.folder import listed_folder
     from agebackup.destinations.github import GitHub
     from agebackup.destinations.mirror import Mirror
-    from agebackup.destinations.rclone import Rclone
 
     means = means_for(place, to)
     if place.kind == "rclone":
-        return Rclone(place, means)
+        return rclone_at(place, to)
     if place.is_folder:
         return Mirror(listed_folder(place.place), means)
     if place.bandwidth:
         to.progress.warn(f"gh cannot limit its bandwidth: {place.text} takes what there is.")
     return GitHub(place, means)
+
+
+def rclone_at(place: Whereabouts, to: Console) -> "Rclone":
+    """Return what reaches `place`, which is one of rclone's."""
+    from agebackup.destinations.rclone import Rclone
+
+    return Rclone(place, means_for(place, to))
 
 
 def means_for(place: Whereabouts, to: Console) -> "Means":

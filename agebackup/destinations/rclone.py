@@ -120,7 +120,7 @@ class Rclone:
         """Copy the file `entry` to `output`; raises as `Remote.get`."""
         source, target = self._at(entry.name), str(output.absolute())
         program = self.program
-        self._persistently(lambda: program.carry(source, target, entry.size, phase="fetching"))
+        self._persistently(lambda: program.carry(source, target, entry.size, compare=True))
         shown = printable(self.called(entry.name))
         if not output.is_file():
             raise NotFoundError(f"{shown} is no file.", hint="Look again: agebackup list.")
@@ -165,15 +165,20 @@ class Rclone:
             except OutOfReachError:
                 raise  # what is left is swept by a later put
             except (FailedError, NotFoundError):
-                with suppress(FailedError, NotFoundError):
-                    self._delete(temporary)
+                self._discard(temporary)
                 raise
         self._compare(parcel.name, parcel, "")
 
     def _bring_as(self, name: str, parcel: Parcel, expected: str) -> None:
         source = str(parcel.path.absolute())
-        self.program.carry(source, self._at(name), parcel.size, phase="copying")
-        self._compare(name, parcel, expected)
+        self.program.carry(source, self._at(name), parcel.size, compare=not expected)
+        try:
+            self._compare(name, parcel, expected)
+        except OutOfReachError:
+            raise
+        except FailedError:
+            self._discard(name)  # it may have the right size
+            raise
 
     def _compare(self, name: str, parcel: Parcel, expected: str) -> None:
         """Raise `FailedError` unless the file `name` has the parcel's size and hash there."""
@@ -201,8 +206,7 @@ class Rclone:
         for name in there:
             match = ours.fullmatch(name)
             if match and f"-{self._label}-" in name and match[1] not in living:
-                with suppress(FailedError, NotFoundError):
-                    self._delete(name)
+                self._discard(name)
 
     @property
     def _label(self) -> str:
@@ -237,6 +241,11 @@ class Rclone:
         except (FailedError, NotFoundError):
             if self._status(name) is not None:
                 raise
+
+    def _discard(self, name: str) -> None:
+        """Remove the file `name` where that can be; a place that keeps it keeps it."""
+        with suppress(FailedError, NotFoundError):
+            self._delete(name)
 
     def _persistently(self, attempt: Callable[[], _Result]) -> _Result:
         return persistently(attempt, self.means.progress, self.pace.pauses)

@@ -78,10 +78,14 @@ class Program:
                 hint="Look what rclone lsjson says there; rclone 1.60 or later is needed.",
             ) from None
 
-    def carry(self, source: str, target: str, size: int, *, phase: str) -> None:
-        """Copy one file of `size` bytes from `source` to `target`, whatever lies there."""
-        limit = ("--bwlimit", self.means.bandwidth) if self.means.bandwidth else ()
-        self.means.progress.phase(phase, size)
+    def carry(self, source: str, target: str, size: int, *, compare: bool) -> None:
+        """Copy one file of `size` bytes from `source` to `target`, whatever lies there.
+
+        With `compare` rclone reads and hashes both ends afterwards, where both have a hash.
+        """
+        limit = ["--bwlimit", self.means.bandwidth] if self.means.bandwidth else []
+        limit += [] if compare else ["--ignore-checksum"]
+        self.means.progress.phase("copying", size)
         meter = _Meter(self.means.progress, size, Deadline(self.pace.idle + size / _SLOWEST))
         listener = Listener(meter.deadline, meter.hear)
         self._run(("copyto", "--ignore-times", *limit, "--", source, target), listener)

@@ -151,6 +151,19 @@ def test_every_reading_command_names_the_remote(far: Far, keys: Keys, made: Made
     assert not far.world.leftovers()
 
 
+def test_a_drill_and_a_plan(far: Far, keys: Keys, made: Made) -> None:
+    """A drill restores from the remote and says so in its receipt; a plan in place reads it too."""
+    declared(far, keys)
+    far.put(made.name, made.content)
+    key = ("-i", keys.identity)
+    (drilled,) = far.told("drill", "notes", "--to", FAR, *key)["results"]
+    receipt = drilled["receipt"]
+    assert (receipt["outcome"], receipt["destination"]) == ("ok", FAR), drilled
+    assert receipt["archive"] == made.name and not far.world.leftovers()
+    done = far.run("restore", "notes", "--in-place", "--plan", "--from", FAR, *key)
+    assert ".~agebackup" not in done.out + done.err and not far.world.leftovers()
+
+
 def test_a_damaged_one_is_named_where_it_lies(far: Far, keys: Keys, made: Made) -> None:
     """An error names the archive in the remote, not a file that is gone by then."""
     far.put(made.name, made.content[:-1] + b"?")

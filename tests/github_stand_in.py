@@ -34,7 +34,7 @@ _numbers = count(101)
 
 @dataclass
 class Asset:
-    """A file in a release; `told` is the size that is told instead of the content's."""
+    """A file in a release."""
 
     name: str
     content: bytes | bytearray
@@ -100,13 +100,17 @@ class Reset(Exception):
 
 @dataclass
 class StandIn:
-    """The server's whole world. `asked` are the requests so far, as "METHOD /path?query"."""
+    """The server's whole world. `asked` are the requests so far, as "METHOD /path?query".
+
+    With `damage` what is uploaded is kept back to front.
+    """
 
     port: int = 0
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     token: str = TOKEN
+    damage: bool = False
     broken: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -330,6 +334,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.status:
                 raise Reply(fault.status, {"message": fault.message})
             raise Reset
+        if self.world.damage:
+            asset.content = bytes(reversed(asset.content))
         asset.state = "uploaded"
         raise Reply(201, self._asset(place, asset))
 

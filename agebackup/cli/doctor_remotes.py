@@ -1,0 +1,22 @@
+"""What doctor looks at beyond folders: the remotes that the configuration names."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from agebackup.cli.console import Console
+from agebackup.cli.remotes import remote_at
+
+if TYPE_CHECKING:
+    from agebackup.model.findings import Finding
+    from agebackup.model.profile import Profile
+
+
+def of_remotes(profiles: "Sequence[Profile]", out: Console, *, fix: bool) -> "Iterator[Finding]":
+    """Yield what keeps copies from being carried to each remote of `profiles`; each once."""
+    from agebackup.destinations.github import GitHub
+    from agebackup.operations.doctor_github import of_github
+
+    for place in dict.fromkeys(place for profile in profiles for place in profile.remotes):
+        remote = remote_at(place, out)
+        if isinstance(remote, GitHub):
+            yield from of_github(remote, fix=fix)

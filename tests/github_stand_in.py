@@ -255,6 +255,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, place: str, number: str, body: Any) -> None:
         raise Reply(200, self._told(place, self._release(place, number)))
 
+    def _read_tag(self, place: str, tag: str, body: Any) -> None:
+        for release in self._repository(place).releases:
+            if release.tag == tag and not release.draft:
+                raise Reply(200, self._told(place, release))
+        raise Reply(404, {"message": "Not Found"})
+
     def _create(self, place: str, body: Any) -> None:
         repository = self._repository(place)
         release = Release(body["tag_name"], body.get("body", ""), draft=True)
@@ -440,6 +446,7 @@ _ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
     (rf"GET {_AT}/releases", _Handler._list),
     (rf"POST {_AT}/releases", _Handler._create),
     (rf"GET {_AT}/releases/(\d+)", _Handler._read),
+    (rf"GET {_AT}/releases/tags/([^/]+)", _Handler._read_tag),
     (rf"PATCH {_AT}/releases/(\d+)", _Handler._change),
     (rf"DELETE {_AT}/releases/(\d+)", _Handler._delete),
     (rf"GET {_AT}/releases/(\d+)/assets", _Handler._assets),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agebackup.cli.console import Console
-from agebackup.cli.remotes import remote_at
+from agebackup.cli.remotes import github_at
 
 if TYPE_CHECKING:
     from agebackup.model.findings import Finding
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 
 def of_remotes(profiles: "Sequence[Profile]", out: Console, *, fix: bool) -> "Iterator[Finding]":
     """Yield what keeps copies from being carried to each remote of `profiles`; each once."""
-    from agebackup.destinations.github import GitHub
     from agebackup.operations.doctor_github import of_github
 
     for place in dict.fromkeys(place for profile in profiles for place in profile.remotes):
-        remote = remote_at(place, out)
-        if isinstance(remote, GitHub):
-            yield from of_github(remote, fix=fix)
+        if place.kind == "github":
+            yield from of_github(github_at(place, out), fix=fix)

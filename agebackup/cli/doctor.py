@@ -36,8 +36,9 @@ def command(app: str | None, *, fix: bool) -> int:
     The configuration and the recipients, permissions, private keys that lie where they should not,
     versions with known faults, timers, each destination (a small file is really written there and
     removed), space, clock, ledger, leftovers, and what an audit sees that reads no archive whole.
-    With --fix permissions are set right and leftovers removed; nothing else is changed. Exit code 4
-    for any error or warning.
+    With --fix permissions are set right, leftovers removed, and a private repository made where a
+    declared one of GitHub's is absent or empty; nothing else is changed. Exit code 4 for any error
+    or warning.
     """
     from agebackup.model.auditing import PROBLEMS
     from agebackup.model.findings import worst_first
@@ -86,6 +87,7 @@ class _Visit:
             self._sources,
             self._timers,
             self._ledger_and_destinations,
+            self._remotes,
             self._leftovers,
         )
         for step in steps:
@@ -247,6 +249,11 @@ class _Visit:
             key = task.folder.key
             records = ledger.archives(destination=key) if ledger is not None else ()
             yield from of_destination(task.folder, directories.claims(), records)
+
+    def _remotes(self) -> "Iterator[Finding]":
+        from agebackup.cli.doctor_remotes import of_remotes
+
+        return of_remotes(self._profiles, self.out, fix=self.fix)
 
     def _leftovers(self) -> "Iterable[Finding]":
         from agebackup.cli import directories

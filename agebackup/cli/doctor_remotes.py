@@ -1,0 +1,20 @@
+"""What doctor looks at beyond folders: the remotes that the configuration names."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from agebackup.cli.console import Console
+from agebackup.cli.remotes import github_at
+
+if TYPE_CHECKING:
+    from agebackup.model.findings import Finding
+    from agebackup.model.profile import Profile
+
+
+def of_remotes(profiles: "Sequence[Profile]", out: Console, *, fix: bool) -> "Iterator[Finding]":
+    """Yield what keeps copies from being carried to each remote of `profiles`; each once."""
+    from agebackup.operations.doctor_github import of_github
+
+    for place in dict.fromkeys(place for profile in profiles for place in profile.remotes):
+        if place.kind == "github":
+            yield from of_github(github_at(place, out), fix=fix)

@@ -34,7 +34,7 @@ _numbers = count(101)
 
 @dataclass
 class Asset:
-    """A file in a release; `told` is the size that is told instead of the content's."""
+    """A file in a release."""
 
     name: str
     content: bytes | bytearray
@@ -100,13 +100,17 @@ class Reset(Exception):
 
 @dataclass
 class StandIn:
-    """The server's whole world. `asked` are the requests so far, as "METHOD /path?query"."""
+    """The server's whole world. `asked` are the requests so far, as "METHOD /path?query".
+
+    With `damage` what is uploaded is kept back to front.
+    """
 
     port: int = 0
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     token: str = TOKEN
+    damage: bool = False
     broken: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -253,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, place: str, number: str, body: Any) -> None:
         raise Reply(200, self._told(place, self._release(place, number)))
 
-    def _tagged(self, place: str, tag: str, body: Any) -> None:
+    def _read_tag(self, place: str, tag: str, body: Any) -> None:
         for release in self._repository(place).releases:
             if release.tag == tag and not release.draft:
                 raise Reply(200, self._told(place, release))
@@ -338,6 +342,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.status:
                 raise Reply(fault.status, {"message": fault.message})
             raise Reset
+        if self.world.damage:
+            asset.content = bytes(reversed(asset.content))
         asset.state = "uploaded"
         raise Reply(201, self._asset(place, asset))
 
@@ -443,7 +449,7 @@ _ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
     (rf"GET {_AT}/releases", _Handler._list),
     (rf"POST {_AT}/releases", _Handler._create),
     (rf"GET {_AT}/releases/(\d+)", _Handler._read),
-    (rf"GET {_AT}/releases/tags/(.+)", _Handler._tagged),
+    (rf"GET {_AT}/releases/tags/([^/]+)", _Handler._read_tag),
     (rf"PATCH {_AT}/releases/(\d+)", _Handler._change),
     (rf"DELETE {_AT}/releases/(\d+)", _Handler._delete),
     (rf"GET {_AT}/releases/(\d+)/assets", _Handler._assets),

@@ -13,7 +13,7 @@ import github_stand_in
 import rclone_servers
 
 from agebackup.destinations.folder import listed_folder
-from agebackup.destinations.github import PART_BYTES, GitHub
+from agebackup.destinations.github import GitHub
 from agebackup.destinations.interface import Means, Remote
 from agebackup.destinations.mirror import Mirror
 from agebackup.destinations.rclone import Rclone
@@ -108,13 +108,16 @@ def _served(remote: str) -> "Kind":
     return site
 
 
+PART_BYTES = 2 << 20
+"""So that the largest archives of the suite are several assets, and the others one."""
+
+
 @dataclass(frozen=True)
 class Releases:
     """A site that is the releases of a repository at the stand-in."""
 
     world: github_stand_in.StandIn
     environment: Mapping[str, str]
-    part_bytes: int
     struck: str = "advance"
 
     def remote(self, means: Means) -> Remote:
@@ -127,7 +130,7 @@ class Releases:
         return self._at("github:ada/absent", means)
 
     def _at(self, text: str, means: Means) -> Remote:
-        return GitHub(parse_whereabouts(text), means, self.part_bytes, (0.0, 0.0), 0.0)
+        return GitHub(parse_whereabouts(text), means, PART_BYTES, (0.0, 0.0), 0.0)
 
     def write(self, name: str, content: bytes) -> None:
         release = github_stand_in.Release(tag_of(name), "By hand.")
@@ -149,14 +152,11 @@ class Releases:
         return sorted((one for one in every if carried(one.name) == name), key=lambda a: a.name)
 
 
-def _github(part_bytes: int) -> "Kind":
-    @contextmanager
-    def site(tmp_path: Path) -> Iterator[Site]:
-        with github_stand_in.stand_in() as world:
-            world.repository("ada/backups")
-            yield Releases(world, world.environment(tmp_path), part_bytes)
-
-    return site
+@contextmanager
+def _github(tmp_path: Path) -> Iterator[Site]:
+    with github_stand_in.stand_in() as world:
+        world.repository("ada/backups")
+        yield Releases(world, world.environment(tmp_path))
 
 
 Kind = Callable[[Path], AbstractContextManager[Site]]
@@ -166,7 +166,6 @@ KINDS: dict[str, Kind] = {
     "rclone-local": _served("local"),
     "rclone-webdav": _served("webdav"),
     "rclone-sftp": _served("sftp"),
-    "github": _github(PART_BYTES),
-    "github-parts": _github(2 << 20),
+    "github": _github,
 }
 """A context manager for each kind; it is given a directory of the test's own."""

@@ -1,7 +1,9 @@
 """Archives that lie in remotes, by every command that reads: named, fetched, and nothing left."""
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,13 +14,20 @@ import github_stand_in
 import pytest
 import sample_app
 from conftest import Keys, Outcome, World
-from shelf import Shelf, declare, named, shelf
+from shelf import TODAY, Shelf, declare, named, shelf
 from test_documents import EXAMPLE, blocks, shell
 
+from agebackup.destinations.interface import Means
+from agebackup.destinations.rclone import Rclone
+from agebackup.destinations.rclone_program import PATIENT
 from agebackup.ledger import open_ledger
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.releases import tag_of
+from agebackup.model.whereabouts import parse_whereabouts
+from agebackup.operations.remoteaudit import RemoteOrder, audit_remote
+from agebackup.system.claims import Claims
+from agebackup.system.progress import Progress
 
 FAR = "rclone:far:backups"
 OLD, NEW = named(3, 0xAAAA0001), named(1, 0xAAAA0002)
@@ -140,6 +149,19 @@ def test_every_reading_command_names_the_remote(far: Far, keys: Keys, made: Made
     assert got["archive"] == made.name
     assert (far.world.directory / "x.age").read_bytes() == made.content
     assert not far.world.leftovers()
+
+
+def test_a_drill_and_a_plan(far: Far, keys: Keys, made: Made) -> None:
+    """A drill restores from the remote and says so in its receipt; a plan in place reads it too."""
+    declared(far, keys)
+    far.put(made.name, made.content)
+    key = ("-i", keys.identity)
+    (drilled,) = far.told("drill", "notes", "--to", FAR, *key)["results"]
+    receipt = drilled["receipt"]
+    assert (receipt["outcome"], receipt["destination"]) == ("ok", FAR), drilled
+    assert receipt["archive"] == made.name and not far.world.leftovers()
+    done = far.run("restore", "notes", "--in-place", "--plan", "--from", FAR, *key)
+    assert ".~agebackup" not in done.out + done.err and not far.world.leftovers()
 
 
 def test_a_damaged_one_is_named_where_it_lies(far: Far, keys: Keys, made: Made) -> None:
@@ -294,6 +316,22 @@ def test_prune_there(far: Far, keys: Keys) -> None:
     assert {path.name for path in far.path.iterdir()} == {str(name) for name in names[:2]}
 
 
+def test_after_a_kill_the_next_run_removes_the_copy(far: Far, keys: Keys, made: Made) -> None:
+    """What was fetched for a command that was killed is gone after the next one."""
+    far.put(made.name, made.content)
+    words = ("cat", "latest", "ledger.db", "--from", FAR, "-i", keys.identity)
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with far.world.start(*words, stdout=writing) as process:
+        os.close(writing)
+        assert os.read(reading, 1) == b"S"
+        process.kill()
+    os.close(reading)
+    assert any(made.name in str(path) for path in far.world.leftovers())
+    assert far.run("verify", "latest", "--from", FAR, "-i", keys.identity).code == 0
+    assert not far.world.leftovers()
+
+
 # audit
 
 
@@ -337,6 +375,21 @@ def test_audit_covers_declared_remotes(far: Far, keys: Keys) -> None:
     assert done.code == 4 and FAR in done.out
     assert "destination-missing" in codes(far)
     assert far.run("audit", "--no-remotes").code == 0
+
+
+def test_a_server_out_of_reach(far: Far) -> None:
+    """A remote that does not answer is a warning of the audit, and no archive counts as gone."""
+    config = Path(far.world.env["RCLONE_CONFIG"])
+    config.write_text("[far]\ntype = webdav\nurl = http://127.0.0.1:1/\n")
+    far.record(NEW)
+    private = far.world.directory
+    means = Means(far.world.env, private, Claims(private / "claims"), Progress())
+    remote = Rclone(parse_whereabouts(FAR), means, replace(PATIENT, pauses=()))
+    with open_ledger(far.world.state / "ledger.db") as ledger:
+        report = audit_remote(RemoteOrder(remote, TODAY), ledger)
+    (finding,) = report.findings
+    assert (finding.severity, finding.code) == ("warning", "destination-out-of-reach")
+    assert finding.subject == FAR and finding.remedy
 
 
 # GitHub, and what can be wrong with a name

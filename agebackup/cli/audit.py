@@ -53,14 +53,14 @@ def command(app: str | None, to: str | None, **options: Any) -> int:
     amount = _budget(options["budget"], full=options["full"])
     found = places(app, to, out)
     further = remote_places(app, out) if to is None and not options["no_remotes"] else ()
-    folders = [place for place in found if not is_remote(place.to)]
-    remotes = [place for place in (*found, *further) if place not in folders]
+    every = (*found, *further)
+    folders = [place for place in every if not is_remote(place.to)]
+    remotes = [place for place in every if is_remote(place.to)]
     ledger, finding = ledger_or_finding(directories.ledger_file())
     try:
         tasks = orders(folders, amount, app, declared=to is None)
         reports = [audit(order, ledger, out.progress) for order in tasks]
-        asked = _remote_orders(remotes, app, out, {report.destination for report in reports})
-        reports += [audit_remote(order, ledger) for order in asked]
+        reports += [audit_remote(order, ledger) for order in _remote_orders(remotes, app, out)]
     finally:
         if ledger is not None:
             ledger.close()
@@ -97,19 +97,13 @@ def orders(
     ]
 
 
-def _remote_orders(
-    remotes: Iterable[Place], app: str | None, out: Console, audited: set[str]
-) -> "list[RemoteOrder]":
-    """Return one order for each remote that was not `audited`, by whatever names it goes."""
+def _remote_orders(remotes: Sequence[Place], app: str | None, out: Console) -> "list[RemoteOrder]":
+    """Return one order for each remote, by whatever names it goes."""
     from agebackup.operations.remoteaudit import RemoteOrder
 
     found = {remote.key: remote for remote in (remote_for(place.to, out) for place in remotes)}
     apps = None if app is None else frozenset({app})
-    return [
-        RemoteOrder(remote, now(), apps, _shared(remotes))
-        for remote in found.values()
-        if remote.key not in audited
-    ]
+    return [RemoteOrder(remote, now(), apps, _shared(remotes)) for remote in found.values()]
 
 
 def _shared(found: Iterable[Place]) -> frozenset[str]:

@@ -36,8 +36,9 @@ def command(app: str | None, *, fix: bool) -> int:
     The configuration and the recipients, permissions, private keys that lie where they should not,
     versions with known faults, timers, each destination (a small file is really written there and
     removed, by rclone too), space, clock, ledger, leftovers, and what an audit sees that reads no
-    archive whole. With --fix permissions are set right and leftovers removed; nothing else is
-    changed. Exit code 4 for any error or warning.
+    archive whole. With --fix permissions are set right, leftovers removed, and a private repository
+    made where a declared one of GitHub's is absent or empty; nothing else is changed. Exit code 4
+    for any error or warning.
     """
     from agebackup.model.auditing import PROBLEMS
     from agebackup.model.findings import worst_first
@@ -252,7 +253,7 @@ class _Visit:
     def _remotes(self) -> "Iterable[Finding]":
         from agebackup.cli.doctor_remotes import of_remotes
 
-        return of_remotes(self._profiles, self.out)
+        return of_remotes(self._profiles, self.out, fix=self.fix)
 
     def _leftovers(self) -> "Iterable[Finding]":
         from agebackup.cli import directories

@@ -4,18 +4,21 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agebackup.cli.console import Console
-from agebackup.cli.remotes import rclone_at
+from agebackup.cli.remotes import github_at, rclone_at
 
 if TYPE_CHECKING:
     from agebackup.model.findings import Finding
     from agebackup.model.profile import Profile
 
 
-def of_remotes(profiles: "Sequence[Profile]", out: Console) -> "Iterator[Finding]":
-    """Yield what keeps copies of the archives of `profiles` from each of their remotes."""
+def of_remotes(profiles: "Sequence[Profile]", out: Console, *, fix: bool) -> "Iterator[Finding]":
+    """Yield what keeps copies from being carried to each remote of `profiles`; each once."""
+    from agebackup.operations.doctor_github import of_github
     from agebackup.operations.doctor_rclone import of_rclone
 
-    for place in dict.fromkeys(place for one in profiles for place in one.remotes):
+    for place in dict.fromkeys(place for profile in profiles for place in profile.remotes):
         out.progress.stop.check()
         if place.kind == "rclone":
             yield from of_rclone(rclone_at(place, out))
+        elif place.kind == "github":
+            yield from of_github(github_at(place, out), fix=fix)

@@ -8,6 +8,7 @@ from agebackup.model.whereabouts import Whereabouts, parse_whereabouts
 
 if TYPE_CHECKING:
     from agebackup.destinations.folder import Folder
+    from agebackup.destinations.github import GitHub
     from agebackup.destinations.interface import Destination, Means, Remote
     from agebackup.destinations.rclone import Rclone
 
@@ -44,7 +45,6 @@ def remote_for(text: str, to: Console) -> "Remote":
 def remote_at(place: Whereabouts, to: Console) -> "Remote":
     """Return what carries copies to `place` and from it; nothing is reached yet."""
     from agebackup.destinations.folder import listed_folder
-    from agebackup.destinations.github import GitHub
     from agebackup.destinations.mirror import Mirror
 
     means = means_for(place, to)
@@ -52,9 +52,16 @@ def remote_at(place: Whereabouts, to: Console) -> "Remote":
         return rclone_at(place, to)
     if place.is_folder:
         return Mirror(listed_folder(place.place), means)
+    return github_at(place, to)
+
+
+def github_at(place: Whereabouts, to: Console) -> "GitHub":
+    """Return the releases of the repository `place`; warn that no bandwidth can be limited."""
+    from agebackup.destinations.github import GitHub
+
     if place.bandwidth:
         to.progress.warn(f"gh cannot limit its bandwidth: {place.text} takes what there is.")
-    return GitHub(place, means)
+    return GitHub(place, means_for(place, to))
 
 
 def rclone_at(place: Whereabouts, to: Console) -> "Rclone":

@@ -195,20 +195,17 @@ class GitHub:
             raise
 
     def _found(self, name: str) -> Release | None:
-        """Return the release that carries `name`, None where there is none."""
-        if not can_carry(name):
-            return None
-        number = self.look(tag_of(name)).release
-        return self._read(number) if number else None
+        """Return the published release that carries `name`, None where there is none."""
+        return self._read(f"tags/{tag_of(name)}") if can_carry(name) else None
 
-    def _read(self, number: int) -> Release | None:
-        shelf = Shelf(self.calls, number)
+    def _read(self, which: str) -> Release | None:
         try:
-            row = self.calls.ask("GET", shelf.path)
-            assets = shelf.assets()
+            row = self.calls.ask("GET", f"repos/{self.place.place}/releases/{which}")
+            row = self._answered(row)
+            assets = Shelf(self.calls, row["id"]).assets()
         except NotFoundError:
             return None  # it went in the meantime
-        return Release(number, row["tag_name"], row.get("body") or "", row["draft"], assets)
+        return Release(row["id"], row["tag_name"], row.get("body") or "", row["draft"], assets)
 
     def _described(self, parcel: Parcel) -> Described:
         if not can_carry(parcel.name):
@@ -261,7 +258,7 @@ class GitHub:
             if not look.writable:
                 raise may_not_write(self.place.place)
             number = look.release
-            release = self._read(number) if number else None
+            release = self._read(str(number)) if number else None
             if release is None:
                 gone(self.calls, f"{path}/git/refs/tags/{tag}")
                 return

@@ -121,15 +121,14 @@ class _Step:
     def done(self) -> "_Hash":
         """See that the piece lies there; return what `before` is with it."""
         shelf, piece = self.upload.shelf, self.piece
-        whole, own = self.before.copy(), hashlib.sha256()
+        whole, own = self._hashes()
         mine = [asset for asset in shelf.assets() if asset.name == piece.name]
         if any(asset.holds(piece) for asset in mine):
             for block in self._blocks():
-                whole.update(block)
-                own.update(block)
+                _see(block, whole, own)
             if any(asset.holds(piece, own.hexdigest()) for asset in mine):
                 return whole
-            whole, own = self.before.copy(), hashlib.sha256()
+            whole, own = self._hashes()
         for asset in mine:
             shelf.remove(asset)
         arrived = self._sent((whole, own))
@@ -145,11 +144,15 @@ class _Step:
             )
         return whole
 
+    def _hashes(self) -> tuple["_Hash", "_Hash"]:
+        """Return what is to see all up to here, and this piece; one where both are the same."""
+        whole = self.before.copy()
+        return whole, whole if self.piece.size == self.upload.parcel.size else hashlib.sha256()
+
     def _sent(self, hashes: tuple["_Hash", "_Hash"]) -> Asset:
         def blocks() -> Iterator[bytes]:
             for block in self._blocks():
-                for one in hashes:
-                    one.update(block)
+                _see(block, *hashes)
                 yield block
 
         words = sized(self.piece.size, "application/octet-stream")
@@ -172,6 +175,12 @@ class _Step:
             yield block
             offset += len(block)
             progress.advance(len(block))
+
+
+def _see(block: bytes, whole: "_Hash", own: "_Hash") -> None:
+    whole.update(block)
+    if own is not whole:
+        own.update(block)
 
 
 @dataclass(frozen=True)

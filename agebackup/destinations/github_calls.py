@@ -140,6 +140,12 @@ class Calls:
         if code:
             raise fault(_answer("", said), self.place, writing=False)
 
+    def version(self) -> str:
+        """Return what `gh --version` says."""
+        taken = bytearray()
+        self._gh(["--version"], Traffic(None, taken.extend, _STALL))
+        return taken.decode(errors="replace")
+
     def _bound(self, size: int) -> None:
         if size > _MOST:
             raise FailedError(
@@ -148,9 +154,12 @@ class Calls:
             )
 
     def _run(self, words: Sequence[str], path: str, traffic: Traffic) -> tuple[int, str]:
+        return self._gh(["api", *words, path], traffic)
+
+    def _gh(self, words: Sequence[str], traffic: Traffic) -> tuple[int, str]:
         means = self.means
         kept = {name: text for name, text in means.environment.items() if name not in _LOUD}
-        argv = ["gh", "api", *words, path]
+        argv = ["gh", *words]
         try:
             result = run_transfer(
                 argv, traffic, environment={**kept, **_QUIET}, progress=means.progress

@@ -9,7 +9,7 @@ from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Policy
-from agebackup.operations.prune import candidate, covers
+from agebackup.operations.prune import covers
 
 NO_POLICY = ("no policy",)
 NOT_OURS = ("not this machine's: no rule looks at it",)

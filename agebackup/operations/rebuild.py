@@ -131,7 +131,7 @@ def _replace(
         replacement(order.ledger, claims, moment) as (ledger, aside),
     ):
         ledger.put(*before.runs, *before.archives, *before.destinations)
-        ledger.put(*before.keychecks, *before.drills)
+        ledger.put(*before.keychecks, *before.drills, *before.pushes)
         series = _write(ledger, harvests, order, anew=True)
     return RebuildReport(
         str(order.ledger),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from agebackup.model.inventory import Held, Inventory, Other, grade, leaving, returned
+from agebackup.model.inventory import Held, Inventory, Other, candidate, grade, leaving, returned
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan

@@ -5,7 +5,7 @@ a kill at any moment the next push knows what may lie there and looks. Nothing h
 folder that the copies are made of.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -16,44 +16,30 @@ from agebackup.errors import (
     AgebackupError,
     FailedError,
     NotFoundError,
-    RefusedError,
     StoppedError,
     VerificationError,
-    printable,
 )
 from agebackup.ledger import Ledger, LedgerError
-from agebackup.model.inventory import Held, Inventory
 from agebackup.model.lastrun import Pruning
-from agebackup.model.pushing import Left, Load, PushPlan, Stock, copied, push_plan
-from agebackup.model.records import ArchiveRecord, DestinationRecord, PushRecord
-from agebackup.model.retention import Policy
+from agebackup.model.pushing import Left, Load, PushPlan, copied
+from agebackup.model.records import DestinationRecord, PushRecord
 from agebackup.model.whereabouts import is_folder_key
-from agebackup.operations.astray import astray
-from agebackup.operations.inventory import take_inventory
 from agebackup.operations.prune import PruneOrder, shrinkage
 from agebackup.operations.pruning import Bench, prune_quietly
-from agebackup.operations.reading import sha256_of
+from agebackup.operations.pushlooks import (
+    PushOrder,
+    names_here,
+    planned,
+    require_intact,
+    require_own_place,
+    still_wanted,
+)
 from agebackup.operations.removal import FINISHED, finish_deletions
 from agebackup.system.mounts import device_of
 from agebackup.system.progress import Progress
 
 TRIED = 3
 """After so many archives in a row that could not be carried, the others wait for the next push."""
-
-
-@dataclass(frozen=True)
-class PushOrder:
-    """Whose archives are carried, and by which policy they are pruned there, None: never.
-
-    `shrink`: nothing is pruned while the newest archive holds much less than there was. `sure`:
-    the person said yes to a place that looks like another one, and to pruning many at once.
-    """
-
-    app: str
-    policy: Policy | None
-    clock: Callable[[], datetime]
-    shrink: bool = False
-    sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +73,7 @@ class PushReport:
     """What a push did in one place. `owed` are the archives that are still to be carried.
 
     `confirmed` were found to have arrived earlier, `left` stay here alone. `known` is false where
-    nobody could say what is owed.
+    nobody could say what is owed. `stopped`: a signal asked for the end.
     """
 
     app: str
@@ -99,11 +85,12 @@ class PushReport:
     failures: tuple[Failure, ...] = ()
     pruning: Pruning = field(default_factory=Pruning)
     known: bool = True
+    stopped: StoppedError | None = None
 
     @property
     def complete(self) -> bool:
         """Whether everything that belongs there is there."""
-        return not self.failures
+        return not self.failures and self.stopped is None
 
     @property
     def bytes(self) -> int:
@@ -149,7 +136,7 @@ def push(order: PushOrder, local: Folder, remote: Remote, desk: Desk) -> PushRep
 
 def prospect(order: PushOrder, local: Folder, remote: Remote, ledger: Ledger | None) -> PushPlan:
     """Return what `push` would do now; nothing is changed. Raises what looking there raises."""
-    return _planned(order, local, remote, ledger)[0]
+    return planned(order, local, remote, ledger)[0]
 
 
 def _ended(
@@ -178,15 +165,15 @@ class _Work:
     def do(self) -> None:
         """Do it all; what is raised is about the place as a whole."""
         desk, order = self._desk, self._order
-        _require_own_place(self._local, self._remote)
+        require_own_place(self._local, self._remote)
         self._finish_deletions()
         seen: set[str] = set()
         while True:
-            plan, here = _planned(order, self._local, self._remote, desk.ledger)
+            plan, here = planned(order, self._local, self._remote, desk.ledger)
             self._settle(plan)
             self._carry(plan)
             seen |= here
-            if self._failures or not _names(order, self._local, desk.ledger) - seen:
+            if self._failures or not names_here(order, self._local, desk.ledger) - seen:
                 break  # else a run published one meanwhile, and leaves it to this push
         if plan.wanted and plan.wanted[0] not in self.report.owed:
             self._prune()
@@ -255,9 +242,9 @@ class _Work:
         path = self._local.path / load.held.entry.name
         desk.progress.phase(f"reading {name}", load.held.entry.size)
         try:
-            _require_intact(record, self._local, desk.progress)
+            require_intact(record, self._local, desk.progress)
         except (NotFoundError, VerificationError):
-            if not _still_wanted(record, desk.ledger):
+            if not still_wanted(record, desk.ledger):
                 self._no_longer_owed(name)  # pruned or encrypted anew meanwhile
                 return
             raise
@@ -291,91 +278,3 @@ class _Work:
         pruning = prune_quietly(task, self._remote, bench, held_back)
         self.report = replace(self.report, pruning=pruning)
         desk.progress.stop.check()
-
-
-def _planned(
-    order: PushOrder, local: Folder, remote: Remote, ledger: Ledger | None
-) -> tuple[PushPlan, set[str]]:
-    """Return the plan, and the names of all archives of the app here."""
-    now = order.clock()
-    here = take_inventory(local, ledger, now)
-    rows = _rows(order.app, remote.key, ledger)
-    there = _listed(order, remote, rows, ledger)
-    plan = push_plan(Stock(here.of(order.app), rows, there), remote.key, order.policy, now)
-    aside = tuple(
-        Left(str(held.name), "its content is not on this machine, or its time has not come yet")
-        for held in here.nameable
-        if held.name.app == order.app and held not in here.archives
-    )
-    names = {str(held.name) for held in here.nameable if held.name.app == order.app}
-    return replace(plan, left=(*plan.left, *aside)), names
-
-
-def _names(order: PushOrder, local: Folder, ledger: Ledger) -> set[str]:
-    here = take_inventory(local, ledger, order.clock())
-    return {str(held.name) for held in here.of(order.app) if _is_ours(held)}
-
-
-def _is_ours(held: Held) -> bool:
-    return held.record is not None and not held.record.pending
-
-
-def _rows(app: str, key: str, ledger: Ledger | None) -> tuple[ArchiveRecord, ...]:
-    if ledger is None:
-        return ()
-    return ledger.archives(app, destination=key, deleted=True, pending=True)
-
-
-def _listed(
-    order: PushOrder, remote: Remote, rows: Iterable[ArchiveRecord], ledger: Ledger | None
-) -> Inventory:
-    """Return what lies there. A place that never held anything may be absent: the first put makes
-    it, or says why it cannot."""
-    known = [row for row in rows if row.deleted is None and not row.pending]
-    try:
-        there = take_inventory(remote, ledger, order.clock())
-    except NotFoundError:
-        if known or is_folder_key(remote.key):
-            raise
-        return Inventory(remote.key, order.clock())
-    if is_folder_key(remote.key) and ledger is not None and not order.sure:
-        if why := astray(there, ledger):
-            raise RefusedError(
-                f"Nothing is carried to {printable(remote.key)}: {why}",
-                hint="If a drive should be mounted there, mount it. If this is the place all the "
-                f"same: agebackup push {order.app} --yes",
-            )
-    return there
-
-
-def _require_own_place(local: Folder, remote: Remote) -> None:
-    if local.key == remote.key:
-        raise FailedError(
-            f"{printable(remote.key)} is the folder that the copies are made of.",
-            hint="Name another place in the configuration.",
-        )
-
-
-def _require_intact(record: ArchiveRecord, local: Folder, progress: Progress) -> None:
-    """Raise `VerificationError` unless the file is what the ledger says: no copy is worth more."""
-    path = local.path / record.name
-    shown = printable(str(path))
-    try:
-        found = sha256_of(path, progress)
-    except OSError as error:
-        raise VerificationError(
-            f"{shown} cannot be read: {error.strerror}.", hint="See agebackup audit."
-        ) from None
-    if found != record.sha256:
-        raise VerificationError(
-            f"{shown} is not what was written: its hash is not the ledger's. It is not carried "
-            "anywhere.",
-            hint="A copy elsewhere may be whole: agebackup list shows them. See agebackup audit.",
-        )
-
-
-def _still_wanted(record: ArchiveRecord, ledger: Ledger) -> bool:
-    """Return whether the ledger still says of the archive what it said."""
-    rows = ledger.archives(record.app, destination=record.destination)
-    now = next((row for row in rows if row.name == record.name), None)
-    return now is not None and not now.pending and now.sha256 == record.sha256

@@ -53,9 +53,10 @@ def finish_deletions(
 
     To be called while no run of `app` is at work. A file stays that is not the one which was to go,
     that was marked as kept since, whose content is in the cloud by now, that the place keeps, or
-    that became the last good archive: the decision is then taken back. In a folder that may not be the known one, what
-    is absent stays undecided. Where a file cannot be removed, the others still go, and then what
-    `Destination.remove` said is raised; also raises what `take_inventory` and the ledger raise.
+    that became the last good archive: the decision is then taken back. In a folder that may not be
+    the known one, what is absent stays undecided. Where a file cannot be removed, the others still
+    go, and then what `Destination.remove` said is raised; also raises what `take_inventory` and
+    the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
     unfinished = [row for row in rows if row.pending == "delete"]

@@ -9,6 +9,7 @@ from agebackup.model.names import ArchiveName
 
 Kind = Literal["auto", "manual"]
 RunOutcome = Literal["running", "ok", "incomplete", "failed", "stopped"]
+PushOutcome = Literal["running", "ok", "failed", "stopped"]
 Pending = Literal["", "publish", "delete", "rekey"]
 Check = Literal["", "proof", "quick", "verify", "restore"]
 """How an archive was last looked at: its own proof, `verify --quick`, `verify`, a restore."""
@@ -172,7 +173,7 @@ class PushRecord:
     destination: str
     begun: datetime
     ended: datetime | None = None
-    outcome: Literal["running", "ok", "failed", "stopped"] = "running"
+    outcome: PushOutcome = "running"
     message: str = ""
     pushed: int = 0
     bytes: int = 0

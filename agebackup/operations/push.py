@@ -8,7 +8,6 @@ folder that the copies are made of.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from agebackup.destinations.folder import Folder
 from agebackup.destinations.interface import OutOfReachError, Parcel, Remote
@@ -22,7 +21,8 @@ from agebackup.errors import (
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.lastrun import Pruning
 from agebackup.model.pushing import Left, Load, PushPlan, copied
-from agebackup.model.records import DestinationRecord, PushRecord
+from agebackup.model.records import DestinationRecord, PushOutcome, PushRecord
+from agebackup.model.redaction import redacted
 from agebackup.model.whereabouts import is_folder_key
 from agebackup.operations.prune import PruneOrder, shrinkage
 from agebackup.operations.pruning import Bench, prune_quietly
@@ -101,7 +101,7 @@ class PushReport:
     def message(self) -> str:
         """Why it is not complete, "" where it is."""
         if not self.failures:
-            return ""
+            return "It was stopped." if self.stopped else ""
         said = self.failures[0].error.message
         return f"{said} {len(self.failures) - 1:,} more failed." if self.failures[1:] else said
 
@@ -110,7 +110,7 @@ def push(order: PushOrder, local: Folder, remote: Remote, desk: Desk) -> PushRep
     """Carry to `remote` what belongs there and is not there, newest first; prune there afterwards.
 
     The caller holds the app's lock for pushes. What fails is in the report, and the ledger knows
-    what is owed. Raises `StoppedError`, and `LedgerError` where the ledger cannot even take note
+    what is owed; a stop is in it too. Raises `LedgerError` where the ledger cannot even take note
     of the try.
     """
     begun = order.clock()
@@ -119,16 +119,13 @@ def push(order: PushOrder, local: Folder, remote: Remote, desk: Desk) -> PushRep
     work = _Work(order, local, remote, desk)
     try:
         work.do()
-    except StoppedError:
-        said = "It was stopped; the next run or push goes on with it."
-        desk.ledger.put(_ended(last, work.report, order.clock(), "stopped", said))
-        raise
+    except StoppedError as error:
+        work.report = replace(work.report, stopped=error)
     except AgebackupError as error:
         work.failed(error)
     report = work.report
-    outcome = "ok" if report.complete else "failed"
     try:
-        desk.ledger.put(_ended(last, report, order.clock(), outcome, report.message))
+        desk.ledger.put(_ended(last, report, order.clock()))
     except LedgerError as error:
         desk.progress.warn(f"How this push ended is not recorded. {error.message}")
     return report
@@ -139,14 +136,13 @@ def prospect(order: PushOrder, local: Folder, remote: Remote, ledger: Ledger | N
     return planned(order, local, remote, ledger)[0]
 
 
-def _ended(
-    last: PushRecord, report: PushReport, now: datetime, outcome: Any, message: str
-) -> PushRecord:
+def _ended(last: PushRecord, report: PushReport, now: datetime) -> PushRecord:
+    outcome: PushOutcome = "ok" if report.complete else "stopped" if report.stopped else "failed"
     return replace(
         last,
         ended=now,
         outcome=outcome,
-        message=message,
+        message=redacted(report.message),
         pushed=len(report.sent),
         bytes=report.bytes,
     )

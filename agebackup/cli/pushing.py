@@ -61,7 +61,7 @@ def pusher(profile: "Profile | None", to: Console) -> "Push | None":
 def push_owed(profile: "Profile", post: "Post", to: Console) -> "Pushing | None":
     """Carry what the ledger says is owed; None where that is nothing, or cannot be known."""
     from agebackup.ledger import LedgerError
-    from agebackup.operations.pusheverywhere import owed
+    from agebackup.operations.pusheverywhere import owes
 
     carry, ledger = pusher(profile, to), post.ledger
     if carry is None or ledger is None:
@@ -69,7 +69,7 @@ def push_owed(profile: "Profile", post: "Post", to: Console) -> "Pushing | None"
     order, here = push_order(profile, to), os.path.realpath(str(profile.destination))
     try:
         keys = [key_of(place) for place in profile.remotes]
-        if not any(owed(order, here, key, ledger) for key in keys):
+        if not any(owes(order, (here, key), ledger) for key in keys):
             return None
     except LedgerError:  # whoever opened it has said so
         return None

@@ -257,7 +257,8 @@ def _differs(entry: FolderEntry, row: ArchiveRecord | None, record: ArchiveRecor
     if entry.sha256 and entry.sha256 != record.sha256:
         return REKEYED if entry.sha256 in record.former else OTHER_CONTENT
     if entry.size != record.size:
-        return OTHER_SIZE
+        followed = row is not None and not row.pending and row.sha256 in record.former
+        return REKEYED if followed else OTHER_SIZE
     if row is not None and not row.pending and not row.foreign:
         said = _outdated(row, record)
         return "" if said == REKEYED and entry.sha256 else said

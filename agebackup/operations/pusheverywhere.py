@@ -16,16 +16,13 @@ from agebackup.errors import (
     VerificationError,
 )
 from agebackup.ledger import Ledger
+from agebackup.model.afar import NOT_PUSHED, seen_afar
 from agebackup.model.lastrun import Push as PushSummary
-from agebackup.model.pushing import Load, Stock, held_of, push_plan
 from agebackup.operations.pruning import reason
 from agebackup.operations.push import Desk, Failure, PushReport, push
 from agebackup.operations.pushlooks import PushOrder
 from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
-
-NOT_PUSHED = "Not pushed to"
-"""How the message of a run begins whose archive is owed to another place."""
 
 
 class Push(Protocol):
@@ -155,9 +152,8 @@ def _failed(order: PushOrder, name: str, error: AgebackupError) -> PushReport:
     return PushReport(order.app, name, failures=(Failure("", error),), known=False)
 
 
-def owed(order: PushOrder, local_key: str, key: str, ledger: Ledger) -> tuple[Load, ...]:
-    """Return what is to be carried to the place `key` by the ledger alone; raises `LedgerError`."""
+def owes(order: PushOrder, keys: tuple[str, str], ledger: Ledger) -> bool:
+    """Return whether by the ledger something that lies in the first of `keys` is owed to the
+    second; raises `LedgerError`."""
     rows = ledger.archives(order.app, deleted=True, pending=True)
-    here = held_of([row for row in rows if row.destination == local_key])
-    there = tuple(row for row in rows if row.destination == key)
-    return push_plan(Stock(here, there), key, order.policy, order.clock()).loads
+    return bool(seen_afar(rows, keys, order.policy, order.clock()).owed)

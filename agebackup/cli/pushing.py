@@ -38,7 +38,8 @@ def push_places(profile: "Profile", remotes: "Sequence[Whereabouts]", to: Consol
 
     reach = {place.text: partial(remote_at, place, to) for place in remotes}
     folder = folder_at(str(profile.destination))
-    return Places(folder, reach, directories.push_lock_file(profile.name))
+    lock_file = directories.push_lock_file(profile.name)
+    return Places(folder, reach, lock_file, directories.claims())
 
 
 def pusher(profile: "Profile | None", to: Console) -> "Push | None":

@@ -21,6 +21,7 @@ from agebackup.model.lastrun import Push as PushSummary
 from agebackup.operations.pruning import reason
 from agebackup.operations.push import Desk, Failure, PushReport, push
 from agebackup.operations.pushlooks import PushOrder
+from agebackup.system.claims import Claims
 from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
 
@@ -38,12 +39,14 @@ class Push(Protocol):
 class Places:
     """The folder that copies are made of, and by name what reaches each other place.
 
-    `lock_file` keeps two pushes of the app apart; it is not the lock of its runs.
+    `lock_file` keeps two pushes of the app apart; it is not the lock of its runs. What the dead
+    left is known by `claims`.
     """
 
     local: Folder
     remotes: Mapping[str, Callable[[], Remote]]
     lock_file: Path
+    claims: Claims
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def push_everywhere(
     what = f"another push of {order.app}"
     try:
         with exclusive(places.lock_file, wait_seconds=0, what=what, progress=progress):
+            for line in places.claims.sweep():
+                progress.warn(line)
             for name, reach in places.remotes.items():
                 speech = (progress, note)
                 report = _pushed(order, places.local, (name, reach), ledger, speech)

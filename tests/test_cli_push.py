@@ -63,6 +63,10 @@ def test_a_place_that_is_away_costs_no_archive(mirrored: World) -> None:
     told = json.loads((mirrored.state / "apps" / "notes.last-run.json").read_text())
     assert told["exit"] == 3 and "Not pushed to" in told["message"]
     assert told["pushes"][0]["status"] == "failed"
+    stood = mirrored.run("status", "--json")
+    (judged,) = json.loads(stood.out)["apps"]
+    assert stood.code == 0 and judged["copies"][0]["owed"] == [made["archive"]]
+    assert "push-failed" in [one["code"] for one in judged["findings"]]
     still = mirrored.run("run", "--json")
     assert still.code == 3 and result(still.out)["status"] == "not-due"
     (mirrored.directory / "away").rename(mirrored.directory / "there")
@@ -70,6 +74,8 @@ def test_a_place_that_is_away_costs_no_archive(mirrored: World) -> None:
     assert late.code == 0, late.err
     assert result(late.out)["pushes"][0]["pushed"] == [made["archive"]]
     assert archives(mirrored, "there") == archives(mirrored, "here")
+    healed = mirrored.run("status")
+    assert "nothing owed" in healed.out and "not complete" not in healed.out, healed.out
     idle = mirrored.run("run", "--json")
     assert idle.code == 0 and "pushes" not in result(idle.out)
 

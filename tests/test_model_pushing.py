@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agebackup.model.afar import Afar, complaints_afar, made_good, seen_afar
 from agebackup.model.classifying import classify
 from agebackup.model.inventory import FolderEntry, Held, Inventory, candidate
 from agebackup.model.names import ArchiveName
@@ -26,7 +27,7 @@ from agebackup.model.pushing import (
     held_of,
     push_plan,
 )
-from agebackup.model.records import ArchiveRecord
+from agebackup.model.records import ArchiveRecord, PushRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Policy
 
@@ -332,3 +333,46 @@ def pruned(records: dict[str, ArchiveRecord], now: datetime) -> list[str]:
     """Return the names that the policy does not keep."""
     found = plan(map(candidate, held_of(list(records.values()))), YEAR, now).pruned
     return [str(one.candidate.name) for one in found]
+
+
+DAY = 86_400.0
+FAILED = PushRecord("notes", THERE, NOW, NOW, "failed", "It is away.")
+
+
+def seen(*rows: ArchiveRecord, last: PushRecord | None = None) -> Afar:
+    """Return what the ledger says of the copies."""
+    return replace(seen_afar(rows, (HERE, THERE), None, NOW), last=last)
+
+
+@pytest.mark.parametrize(
+    "rows, last, found",
+    [
+        ((row(0), copied(row(0), THERE)), None, []),
+        ((row(9), copied(row(9), THERE)), None, []),
+        ((row(0), row(1), copied(row(1), THERE)), None, [("note", "push-owed")]),
+        ((row(0), row(1), copied(row(1), THERE)), FAILED, [("warning", "push-failed")]),
+        ((row(0), copied(row(0), THERE)), FAILED, [("warning", "push-failed")]),
+        ((row(0), row(3), copied(row(3), THERE)), FAILED, [("error", "not-pushed")]),
+        ((row(0), row(3)), None, [("error", "not-pushed")]),
+        ((row(0),), None, [("note", "push-owed")]),
+    ],
+)
+def test_status_judges_copies_by_the_rows(
+    rows: tuple[ArchiveRecord, ...], last: PushRecord | None, found: list[tuple[str, str]]
+) -> None:
+    """Owed for longer than an archive may be old is an error; a failed push alone is a warning."""
+    said = list(complaints_afar("notes", [seen(*rows, last=last)], 2 * DAY, NOW))
+    assert [(one.severity, one.code) for one in said] == found
+    if last is not None and found:
+        assert "It is away." in said[0].fact
+    assert not [
+        one for one in complaints_afar("notes", [seen(*rows)], None, NOW) if one.severity == "error"
+    ]
+
+
+def test_a_run_that_lacked_only_a_copy_is_made_good_by_it() -> None:
+    """What is not owed any more is not complained about for another day."""
+    there = seen(row(0), copied(row(0), THERE))
+    assert made_good("Not pushed to x: It is away.", [there])
+    assert not made_good("Not pushed to x: It is away.", [there, seen(row(0))])
+    assert not made_good("2 files vanished; Not pushed to x: It is away.", [there])

@@ -10,7 +10,6 @@ from agebackup.errors import FailedError, NotFoundError, VerificationError
 from agebackup.ledger import Ledger
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.rekeyreport import RekeyedFile
-from agebackup.model.whereabouts import is_folder_key
 from agebackup.operations.reading import sha256_of
 from agebackup.operations.rekeyed import NewFile, announce, confirm
 from agebackup.system.progress import Progress
@@ -32,10 +31,10 @@ class Learned:
 def rows_of(report: Iterable[RekeyedFile], ledger: Ledger) -> dict[RekeyedFile, ArchiveRecord]:
     """Return for each line of the report the row that it is about, by name and hash.
 
-    A row is meant where it knows the old hash, now or from before; never one of a copy elsewhere,
-    which the next push replaces. What the ledger does not know is left out.
+    A row is meant where it knows the old hash, now or from before. What the ledger does not know is
+    left out.
     """
-    rows = [row for row in ledger.archives(pending=True) if is_folder_key(row.destination)]
+    rows = ledger.archives(pending=True)
     found = {}
     for line in report:
         for row in rows:

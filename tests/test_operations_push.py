@@ -15,6 +15,7 @@ from agebackup.destinations.interface import Means, OutOfReachError, Parcel
 from agebackup.destinations.mirror import Mirror
 from agebackup.errors import RefusedError
 from agebackup.ledger import Ledger, open_ledger
+from agebackup.ledger.salvage import content_of
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
@@ -162,6 +163,8 @@ def test_the_ledger_names_the_last_push(machine: Machine) -> None:
     (last,) = machine.ledger.pushes()
     assert (last.outcome, last.message, last.pushed) == ("ok", "", 1) and last.bytes > 0
     assert [one["event"] for one in machine.events] == ["push-failed", "pushed"]
+    saved = content_of(machine.ledger.file, machine.there.means.claims)
+    assert saved is not None and saved.pushes == (last,)
 
 
 def test_numbers_go_on_from_the_archive_here(machine: Machine) -> None:

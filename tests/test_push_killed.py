@@ -29,7 +29,7 @@ def slow(world: World, app: SampleApp, keys: Keys) -> World:
     wrapped = programs / "rclone"
     wrapped.write_text(
         "#!/bin/sh\n"
-        'case "$*" in *lsjson*) ;; *)\n'
+        'case "$*" in *copyto*)\n'
         f"  : > {world.directory}/began\n"
         f"  [ -e {world.directory}/go ] || read _ < {world.directory}/gate;;\n"
         "esac\n"

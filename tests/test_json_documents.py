@@ -52,12 +52,17 @@ def undescribed(value: Any, words: set[str]) -> set[str]:
 
 @pytest.fixture
 def nightly(world: World, app: SampleApp, keys: Keys) -> World:
-    """A machine with a declared app and two archives of it."""
+    """A machine with a declared app and two archives of it, each with a copy in another folder."""
     done = world.run(
         *("config", "init", "notes", "--db", app.ledger, "--attachments", app.blobs),
         *("--to", "out", "--mkdir", "-r", keys.recipient),
     )
     assert done.code == 0, done.err
+    copies = world.directory / "copies"
+    copies.mkdir()
+    declared = re.compile(r"^destination = (.*)$", re.MULTILINE)
+    several = declared.sub(rf'destination = [\1, "{copies}"]', world.config.read_text())
+    world.config.write_text(several)
     for tag in ("first", "second"):
         assert world.run("create", "notes", "--tag", tag).code == 0
     return world
@@ -91,6 +96,7 @@ def calls(keys: Keys) -> dict[str, tuple[str, ...]]:
         "unkeep": ("unkeep", "notes:latest"),
         "rekey": ("rekey", "notes", "--all", *key, "-r", NEW_RECIPIENT, "--yes"),
         "ledger-rekeyed": ("ledger", "rekeyed", "report.json"),
+        "push": ("push", "notes"),
         "prune": ("prune", "notes", "--keep-last", "1", "--yes"),
         "delete": ("delete", "notes:latest", "--yes", "--even-last"),
         "clean": ("clean",),

@@ -135,13 +135,14 @@ def test_the_file_keeps_any_record(
     file = tmp_path_factory.mktemp("any") / "ledger.db"
     with open_ledger(file) as ledger:
         ledger.put(*put)
-    run, archive, destination, keycheck, drill = put
+    run, archive, destination, keycheck, drill, push = put
     with open_ledger(file, make=False) as ledger:
         assert ledger.runs() == (run,)
         found = ledger.archives(deleted=True, pending=True, destination=archive.destination)
         assert found == (archive,)
         assert ledger.destinations() == (destination,)
         assert (ledger.keychecks(), ledger.drills()) == ((keycheck,), (drill,))
+        assert ledger.pushes() == (push,)
 
 
 def test_the_tables_have_the_records_fields(ledger: Ledger, file: Path) -> None:
@@ -874,7 +875,7 @@ def test_a_ledger_of_the_first_schema_is_read(file: Path) -> None:
     first_ledger(file)
     with open_ledger(file) as ledger:
         assert [record.former for record in ledger.archives()] == [()]
-        assert (ledger.keychecks(), ledger.drills()) == ((), ())
+        assert (ledger.keychecks(), ledger.drills(), ledger.pushes()) == ((), (), ())
 
 
 def test_an_older_ledger_that_is_damaged_is_saved(file: Path, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import click
 from agebackup.cli.adhoc import HASHES
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.pushing import pushing_fields, tell_pushing
 from agebackup.cli.reading import FILE, workspace_option
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import INCOMPLETE, AgebackupError, printable, shortened
+from agebackup.errors import AgebackupError, printable, shortened
 
 if TYPE_CHECKING:
     from agebackup.cli.flags import CreateFlags
@@ -83,6 +84,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "[NAME=]PATH"}
 )
 @click.option("--compress", metavar="zstd[:LEVEL]", help="Compress; recovery then needs zstd.")
 @click.option("--no-proof", is_flag=True, help="Publish without decrypting and checking it first.")
+@click.option("--no-push", is_flag=True, help="Carry no copies now; the next run or push does.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, with sizes and space.")
 @workspace_option
 @global_options
@@ -124,13 +126,22 @@ def _run(job: "Job", to: Console, flags: "CreateFlags") -> tuple[int, dict[str, 
     app = {"app": job.known_app}
     if flags.dry_run:
         planned = plan(job.order(), job.site(), to.progress)
+        places = _carried_to(job)
         if not to.settings.json:
-            to.output.result("\n".join(planned.lines()))
-        return 0, {**app, "status": "planned", **msgspec.to_builtins(planned)}
+            more = [f"then a copy to {printable(place)}" for place in places]
+            to.output.result("\n".join([*planned.lines(), *more]))
+        fields = {**msgspec.to_builtins(planned), "push_to": places}
+        return 0, {**app, "status": "planned", **fields}
     done = supervised(job, to)
-    code = INCOMPLETE if done.report.problems else 0
     tell_created(to, done)
-    return code, {**app, **created_fields(done)}
+    return done.code, {**app, **created_fields(done)}
+
+
+def _carried_to(job: "Job") -> list[str]:
+    """Return where copies of the archive would be carried."""
+    if job.profile is None or job.flags.to is not None or job.flags.no_push:
+        return []
+    return [place.text for place in job.profile.remotes]
 
 
 def created_fields(done: "Supervised") -> dict[str, Any]:
@@ -140,11 +151,12 @@ def created_fields(done: "Supervised") -> dict[str, Any]:
     report = done.report
     fields = msgspec.to_builtins(report)
     return {
-        "status": "incomplete" if report.problems else "ok",
+        "status": "incomplete" if done.code else "ok",
         **{name: fields[name] for name in fields if name not in ("record", "before")},
         "warnings": [*report.warnings, *done.warnings],
         "run": done.run,
         "pruning": msgspec.to_builtins(done.pruning),
+        "pushes": pushing_fields(done.pushing),
     }
 
 
@@ -180,8 +192,12 @@ def tell_created(to: Console, done: "Supervised") -> None:
         say(f"  pruned: {len(done.pruning.pruned):,}")
         for name in shortened(done.pruning.pruned):
             say(f"    {printable(name)}")
+    if done.pushing:
+        tell_pushing(done.pushing, to)
     if not to.settings.json:
         to.output.result_of_work(printable(report.path))
+    if done.pushing and done.pushing.stopped and not to.settings.json:
+        to.output.failure(done.pushing.stopped)
 
 
 _INSTANT = {"single": "", "atomic": " (one instant)", "per-database": " (each on its own)"}

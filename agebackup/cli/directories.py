@@ -52,6 +52,11 @@ def lock_file(app: str) -> Path:
     return _made(state_directory() / "locks") / f"{app}.lock"
 
 
+def push_lock_file(app: str) -> Path:
+    """Return the file whose lock means that copies of `app`'s archives are being carried."""
+    return lock_file(f"{app}.push")  # no app's name has a dot
+
+
 def ledger_file() -> Path:
     """Return the ledger's file."""
     return state_directory() / "ledger.db"

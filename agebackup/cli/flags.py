@@ -39,6 +39,7 @@ class CreateFlags:
     wait: float | None
     compress: str | None
     no_proof: bool
+    no_push: bool
     dry_run: bool
     workspace: Path | None
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "keep": "Mark an archive as kept: it is never pruned, and not deleted before `unkeep`.",
     "unkeep": "Take the mark away that `keep` set: the rules of retention decide again.",
     "rekey": "Encrypt archives to other keys, under their names, after a key was lost or seen.",
+    "push": "Carry the archives of APP, or of every app, to its further destinations.",
     "prune": "Remove the archives of APP, or of every app, that its retention no longer keeps.",
     "clean": "Clean up after runs that died, and list what ledger and folder disagree about.",
     "status": "Say of each app whether its backups are fresh: a line per app, and what is wrong.",
@@ -54,7 +55,7 @@ COMMANDS = {
 
 
 SETTLING = {"create", "run", "restore", "prune", "delete", "clean", "list", "status", "audit"}
-SETTLING |= {"report", "verify", "get", "tag", "untag", "keep", "unkeep", "doctor", "log"}
+SETTLING |= {"push", "report", "verify", "get", "tag", "untag", "keep", "unkeep", "doctor", "log"}
 """The commands that are about applications and their archives: before anything else they settle
 the restores into applications that were cut off."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from agebackup.cli.console import Console
     from agebackup.cli.scope import Place
+    from agebackup.model.afar import Afar
     from agebackup.model.freshness import AppStatus
     from agebackup.model.records import ArchiveRecord
     from agebackup.model.timer import Timer
@@ -132,10 +133,13 @@ def _watched(
     drills: "Mapping[str, Timer]",
 ) -> "Iterable[Watched]":
     from agebackup.cli import directories
+    from agebackup.model.whereabouts import parse_whereabouts
     from agebackup.operations.status import Watched
 
     for place in found:
         assert place.app is not None
+        if parse_whereabouts(place.to).kind != "folder":
+            continue  # an undeclared app's copies: where they come from is judged
         path = Path(os.path.abspath(place.to))
         heard, success = last_told(place.app)
         yield Watched(
@@ -150,6 +154,8 @@ def _watched(
             drill_timer=drills.get(place.app) or drills.get(""),
             recipients=place.profile.recipients if place.profile else (),
             recipients_files=place.profile.recipients_files if place.profile else (),
+            remotes=place.profile.remotes if place.profile else (),
+            retention=place.profile.retention if place.profile else None,
         )
 
 
@@ -181,12 +187,19 @@ def _lines(one: "AppStatus", moment: "datetime") -> list[str]:
         parts.append(f"next run {one.next_run.astimezone():%Y-%m-%d %H:%M %Z}")
     parts += _drilled(one, moment)
     parts += [printable(one.destination)] if one.destination else []
-    lines = ["; ".join(parts), *told(one.findings)]
+    lines = ["; ".join(parts), *_copies(one, moment), *told(one.findings)]
     said = any(finding.code == "last-run-failed" for finding in one.findings)
     if one.last_failure is not None and one.failing and not said:
         why, when = printable(one.last_failure.message), _when(one.last_failure.begun, moment)
         lines.append(f"  last failure {when}: {why}")
     return lines
+
+
+def _copies(one: "AppStatus", moment: "datetime") -> "Iterable[str]":
+    for copy in one.copies:
+        newest = f"newest {_when(copy.newest.time, moment)}" if copy.newest else "nothing yet"
+        owed = f"{len(copy.owed):,} owed" if copy.owed else "nothing owed"
+        yield f"  {printable(copy.destination)}: {newest}, {owed}"
 
 
 def _when(then: "datetime", moment: "datetime") -> str:
@@ -254,6 +267,7 @@ def _fields(one: "AppStatus", moment: "datetime") -> dict[str, Any]:
         }
         if drill
         else None,
+        "copies": [_copy(copy, moment) for copy in one.copies],
         "next_run": one.next_run.isoformat() if one.next_run else None,
         "running": one.running,
         "findings": fields(one.findings),
@@ -264,3 +278,23 @@ def _checked(record: "ArchiveRecord | None") -> dict[str, Any] | None:
     if record is None or record.checked is None:
         return None
     return {"time": record.checked.isoformat(), "name": record.name}
+
+
+def _copy(copy: "Afar", moment: "datetime") -> dict[str, Any]:
+    newest, last = copy.newest, copy.last
+    return {
+        "destination": copy.destination,
+        "newest": newest.name if newest else None,
+        "age": int((moment - newest.time).total_seconds()) if newest else None,
+        "owed": [row.name for row in copy.owed],
+        "owed_since": copy.owed[0].time.isoformat() if copy.owed else None,
+        "last_push": {
+            "time": last.begun.isoformat(),
+            "outcome": last.outcome,
+            "message": last.message,
+            "pushed": last.pushed,
+            "bytes": last.bytes,
+        }
+        if last
+        else None,
+    }

@@ -13,6 +13,7 @@ from agebackup.cli import directories
 from agebackup.cli.books import run_ledger
 from agebackup.cli.console import Console
 from agebackup.cli.failures import translated
+from agebackup.cli.pushing import pusher
 from agebackup.cli.scope import now
 from agebackup.errors import AgebackupError, FailedError
 
@@ -44,7 +45,9 @@ def charge(job: "Job") -> "Charge":
 
     looked_up = translated()
     site, order = looked_up(job.site), looked_up(job.order)
-    return Charge(job.known_app, site, order, job.profile, job.flags.manual)
+    carried = job.flags.to is None and not job.flags.no_push
+    push = pusher(job.profile, job.console) if carried else None
+    return Charge(job.known_app, site, order, job.profile, job.flags.manual, push=push)
 
 
 @contextmanager

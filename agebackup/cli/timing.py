@@ -216,6 +216,7 @@ def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
         destination = profile.destination
         assert destination is not None
         found.append(folder_of(destination))
+        found += [Path(place.place) for place in profile.remotes if place.is_folder]
         found += [profile.root] if profile.root else []
         found += [entry.path if entry.pattern else entry.path.parent for entry in profile.databases]
     return tuple(dict.fromkeys(found))

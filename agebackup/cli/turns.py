@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agebackup.cli.console import Console
-from agebackup.errors import INCOMPLETE, AgebackupError
+from agebackup.errors import AgebackupError
 
 if TYPE_CHECKING:
     from agebackup.ledger import Ledger
     from agebackup.model.due import Verdict
     from agebackup.model.profile import Profile
     from agebackup.operations.order import Site
+    from agebackup.operations.pusheverywhere import Pushing
     from agebackup.operations.record import Post
     from agebackup.operations.supervision import Supervision
     from agebackup.system.clock import Deadline
@@ -79,6 +80,7 @@ class Turn:
                 self._held.close()
 
     def _first(self) -> Told | None:
+        from agebackup.cli.pushing import push_owed
         from agebackup.cli.supervising import reporting_to
         from agebackup.model.due import enabled, rhythm
         from agebackup.system.clock import Deadline
@@ -94,8 +96,9 @@ class Turn:
         if not call.due_anyway:
             with reporting_to(self.name, call.to, profile) as post:
                 verdict = self._verdict(post)
+                pushing = None if verdict.due else push_owed(profile, post, call.to)
             if not verdict.due:
-                return self._left("not-due", verdict.why)
+                return self._left("not-due", verdict.why, pushing)
             if profile.watch.jitter:
                 self._again = Deadline(random.uniform(0, profile.watch.jitter))
                 return None
@@ -168,8 +171,7 @@ class Turn:
         if run.done is None:
             return self._left("not-due", "another run was faster")
         tell_created(self._call.to, run.done)
-        code = INCOMPLETE if run.done.report.problems else 0
-        return code, {"app": self.name, **created_fields(run.done)}
+        return run.done.code, {"app": self.name, **created_fields(run.done)}
 
     def _require_alive(self) -> None:
         from agebackup.operations.run import require_alive
@@ -182,12 +184,22 @@ class Turn:
             record_failure(self.name, self._profile, error, post, self._call.to.progress)
             raise
 
-    def _left(self, status: str, why: str) -> Told:
-        """Say why nothing was done for the app; the log keeps it where somebody asked for it."""
+    def _left(self, status: str, why: str, pushing: "Pushing | None" = None) -> Told:
+        """Say why no archive was made of the app; the log keeps it where somebody asked for it.
+
+        `pushing` is what became of copies that an earlier run owed.
+        """
+        from agebackup.cli.pushing import pushing_fields, tell_pushing
         from agebackup.cli.supervising import journal
 
         to = self._call.to
         to.output.say(f"{self.name}: {_WORDS[status]}: {why}.")
         if status != "not-enabled" or self._call.named:
             journal(to).event("not-run", self.name, status=status, message=why)
-        return 0, {"app": self.name, "status": status, "why": why}
+        fields = {"app": self.name, "status": status, "why": why}
+        if pushing is None:
+            return 0, fields
+        tell_pushing(pushing, to)
+        if pushing.stopped:
+            to.output.failure(pushing.stopped)
+        return pushing.code, {**fields, "pushes": pushing_fields(pushing)}

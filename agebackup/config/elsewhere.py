@@ -34,6 +34,11 @@ def split(raw: str | list[Any] | None, where: Where) -> tuple[str | None, Sequen
             "Archives are published in a directory of this machine, and copies carried elsewhere: "
             f'destination = ["/a/directory", "{first}"].',
         )
+    if others and first is not None and first.endswith(".age"):
+        raise where.error(
+            f"copies of {first!r} cannot be carried elsewhere",
+            "Each archive replaces that file; copies have names of their own. Name a directory.",
+        )
     return first, others
 
 

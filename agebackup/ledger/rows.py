@@ -21,17 +21,21 @@ from agebackup.model.records import (
     DrillRecord,
     Figures,
     KeycheckRecord,
+    PushRecord,
     RunRecord,
 )
 
-Record = RunRecord | ArchiveRecord | DestinationRecord | KeycheckRecord | DrillRecord
-R = TypeVar("R", RunRecord, ArchiveRecord, DestinationRecord, KeycheckRecord, DrillRecord)
+Record = RunRecord | ArchiveRecord | DestinationRecord | KeycheckRecord | DrillRecord | PushRecord
+R = TypeVar(
+    "R", RunRecord, ArchiveRecord, DestinationRecord, KeycheckRecord, DrillRecord, PushRecord
+)
 TABLES: Mapping[type[Record], str] = {
     RunRecord: "runs",
     ArchiveRecord: "archives",
     DestinationRecord: "destinations",
     KeycheckRecord: "keychecks",
     DrillRecord: "drills",
+    PushRecord: "pushes",
 }
 _TIMES = ("begun", "ended", "time", "checked", "hashed", "deleted", "seen")
 _STRUCTURES: Mapping[str, Any] = {

@@ -21,6 +21,7 @@ from agebackup.model.records import (
     DestinationRecord,
     DrillRecord,
     KeycheckRecord,
+    PushRecord,
     RunRecord,
 )
 from agebackup.system.claims import Claims
@@ -41,6 +42,7 @@ class Content:
     destinations: tuple[DestinationRecord, ...] = ()
     keychecks: tuple[KeycheckRecord, ...] = ()
     drills: tuple[DrillRecord, ...] = ()
+    pushes: tuple[PushRecord, ...] = ()
     damage: str = ""
 
 
@@ -55,7 +57,12 @@ def content_of(file: Path, claims: Claims) -> Content | None:
             if not problems:
                 archives = ledger.archives(deleted=True, pending=True)
                 return Content(
-                    (), archives, ledger.destinations(), ledger.keychecks(), ledger.drills()
+                    (),
+                    archives,
+                    ledger.destinations(),
+                    ledger.keychecks(),
+                    ledger.drills(),
+                    ledger.pushes(),
                 )
             damage = problems[0]
     except LedgerError as error:
@@ -86,6 +93,7 @@ def _salvaged(file: Path, damage: str, claims: Claims) -> Content:
                 _readable(connection, DestinationRecord),
                 _readable(connection, KeycheckRecord),
                 _readable(connection, DrillRecord),
+                _readable(connection, PushRecord),
                 damage,
             )
 

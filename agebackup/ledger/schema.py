@@ -99,6 +99,21 @@ STEPS: tuple[Step, ...] = (
         """,
         "CREATE INDEX drills_by_app ON drills (app, begun)",
     ),
+    (
+        """
+        CREATE TABLE pushes (
+            app TEXT NOT NULL,
+            destination TEXT NOT NULL,
+            begun TEXT NOT NULL,
+            ended TEXT,
+            outcome TEXT NOT NULL,
+            message TEXT NOT NULL,
+            pushed INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (app, destination)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 """Step n, one statement each, brings a ledger of version n to n + 1.
 
@@ -116,6 +131,7 @@ KEYS = {
     "destinations": "path",
     "keychecks": "recipient",
     "drills": "id",
+    "pushes": "app",
 }
 """Every table with the first column of its key."""
 

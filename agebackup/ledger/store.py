@@ -30,6 +30,7 @@ from agebackup.model.records import (
     DestinationRecord,
     DrillRecord,
     KeycheckRecord,
+    PushRecord,
     RunRecord,
     Sequel,
 )
@@ -157,6 +158,11 @@ class Ledger(LedgerFile):
         """Return when each key was last seen to open an archive, by public key."""
         return self._select(KeycheckRecord, "1 ORDER BY recipient", ())
 
+    def pushes(self, app: str | None = None) -> tuple[PushRecord, ...]:
+        """Return the last push of each app, or only of `app`, to each place, by app and place."""
+        where, values = ("app = ?", [stored("app", app)]) if app is not None else ("1", [])
+        return self._select(PushRecord, f"{where} ORDER BY app, destination", values)
+
     def beginning(self, app: str) -> datetime | None:
         """Return the time of the oldest archive of `app` that was ever known, deleted ones too."""
         query = "app = ? AND pending <> 'publish' ORDER BY time LIMIT 1"
@@ -166,11 +172,12 @@ class Ledger(LedgerFile):
     def sequel(self, app: str) -> Sequel:
         """Return number and predecessor of the next archive of `app` in this ledger's series.
 
-        An archive that was announced but never published has used up no number.
+        An archive that was announced but never published has used up no number. Of its copies the
+        one counts that was encrypted to other keys most often: the others are yet to follow it.
         """
         query = (
             "app = ? AND series = ? AND sequence IS NOT NULL AND pending <> 'publish' "
-            "ORDER BY sequence DESC LIMIT 1"
+            "ORDER BY sequence DESC, length(former) DESC LIMIT 1"
         )
         found = self._select(ArchiveRecord, query, (stored("app", app), self.series))
         if not found:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from agebackup.model.afar import made_good
 from agebackup.model.changes import lost, shrunk, sudden
 from agebackup.model.durations import span_text
 from agebackup.model.findings import Finding, Severity
@@ -146,7 +147,7 @@ def _runs(facts: Facts) -> Iterator[Finding]:
             f"The last run of {facts.app}, at {when}, failed: {last.message}",
             "See agebackup log.",
         )
-    elif last.outcome == "incomplete":
+    elif last.outcome == "incomplete" and not made_good(last.message, facts.copies):
         yield Finding(
             "warning",
             "incomplete",

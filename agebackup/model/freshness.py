@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agebackup.model.afar import Afar, complaints_afar
 from agebackup.model.complaints import complaints
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import is_future
@@ -22,7 +23,7 @@ class AppStatus:
     `last_success` is when the last run that ended well began, None where none is known.
     `failing`: no run has ended well since `last_failure`.
     `verified` and `restored` are the archives that this was last tried with, and worked. `drill` is
-    the last drill, good or bad.
+    the last drill, good or bad, `copies` what is known of each further destination.
     """
 
     app: str
@@ -40,6 +41,7 @@ class AppStatus:
     running: bool
     findings: tuple[Finding, ...]
     drill: DrillRecord | None = None
+    copies: tuple[Afar, ...] = ()
 
 
 def judge(facts: Facts, now: datetime) -> AppStatus:
@@ -55,7 +57,11 @@ def judge(facts: Facts, now: datetime) -> AppStatus:
     made = newest.time if newest else None
     limit = _limit(facts)
     state = _state(facts, made, limit, now)
-    findings = tuple(complaints(facts, newest, state, now))
+    bound = None if state == "disabled" else limit
+    findings = (
+        *complaints(facts, newest, state, now),
+        *complaints_afar(facts.app, facts.copies, bound, now),
+    )
     if state in ("fresh", "known") and any(one.severity == "error" for one in findings):
         state = "at-risk"
     good, failed = _last(facts.runs, "ok"), _last(facts.runs, "failed", "stopped")
@@ -76,6 +82,7 @@ def judge(facts: Facts, now: datetime) -> AppStatus:
         running=facts.running,
         findings=worst_first(findings),
         drill=facts.drill,
+        copies=facts.copies,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
-from agebackup.model.retention import Grade
+from agebackup.model.retention import Candidate, Grade
 
 FUTURE = timedelta(hours=1)
 """How far ahead of the clock an archive's time may be: machines differ a little."""
@@ -153,3 +153,10 @@ def grade(held: Held) -> Grade:
     if record is None or not record.complete:
         return "unproved"
     return "good" if record.proved or record.check in ("verify", "restore") else "unproved"
+
+
+def candidate(held: Held) -> Candidate:
+    """Return the archive as a policy sees it."""
+    record = held.record
+    tag, kept = (record.tag, record.kept) if record else ("", False)
+    return Candidate(held.name, grade(held), tag, kept)

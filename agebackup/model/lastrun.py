@@ -33,6 +33,31 @@ class Pruning:
 
 
 @dataclass(frozen=True)
+class Push:
+    """What became of the copies in one place after a run.
+
+    `status`: "ok", "failed" (so many archives are `owed` still, as `message` says), "stopped", or
+    "left" to another push that was at work. `pushed` are names.
+    """
+
+    destination: str
+    status: str = "ok"
+    pushed: tuple[str, ...] = ()
+    owed: int = 0
+    message: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return what JSON.md documents."""
+        return {
+            "destination": self.destination,
+            "status": self.status,
+            "pushed": list(self.pushed),
+            "owed": self.owed,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True)
 class LastRun:
     """A run that has ended. `path` is where its archive lies, "" if there is none."""
 
@@ -43,6 +68,12 @@ class LastRun:
     warnings: tuple[str, ...] = ()
     pruning: Pruning = field(default_factory=Pruning)
     last_success: Success | None = None
+    pushes: tuple[Push, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal asked for its end, be it while its archive was being carried away."""
+        return self.run.outcome == "stopped" or (self.run.exit_code or 0) > 128
 
     def fields(self) -> dict[str, Any]:
         """Return what JSON.md documents as `agebackup/last-run/v1`."""
@@ -70,6 +101,7 @@ class LastRun:
                 "pruned": list(self.pruning.pruned),
                 "message": self.pruning.message,
             },
+            "pushes": [one.fields() for one in self.pushes],
             "last_success": {"time": stamp(success.time), "archive": success.archive}
             if success
             else None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from agebackup.model.afar import Afar
 from agebackup.model.keychecks import Custody
 from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
 from agebackup.model.timer import Timer
@@ -38,7 +39,8 @@ class Facts:
     now. `archives` (undeleted) and `runs` come newest first. `look` None: the destination did not
     answer. `running`: the last run is still at work. `heard` and `success` are what last-run.json
     tells: when the last run ended, and when the last one that ended well began. `custody` is what
-    is known of the app's keys, `drill` the last drill, `drill_timer` what starts drills of the app.
+    is known of the app's keys, `drill` the last drill, `drill_timer` what starts drills of the app,
+    `copies` what is known of each further destination.
     """
 
     app: str
@@ -55,3 +57,4 @@ class Facts:
     custody: Custody = field(default_factory=Custody)
     drill: DrillRecord | None = None
     drill_timer: Timer | None = None
+    copies: tuple[Afar, ...] = ()

@@ -9,6 +9,7 @@ from agebackup.model.names import ArchiveName
 
 Kind = Literal["auto", "manual"]
 RunOutcome = Literal["running", "ok", "incomplete", "failed", "stopped"]
+PushOutcome = Literal["running", "ok", "failed", "stopped"]
 Pending = Literal["", "publish", "delete", "rekey"]
 Check = Literal["", "proof", "quick", "verify", "restore"]
 """How an archive was last looked at: its own proof, `verify --quick`, `verify`, a restore."""
@@ -63,7 +64,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ArchiveRecord:
-    """One archive in one destination, which is the real path of a folder.
+    """One archive in one destination: the real path of a folder, or another place's key.
 
     `file_name` is what it is called there: `name`, unless the person named the file freely.
     `pending` is "publish" from shortly before it gets its name until that is known to have
@@ -158,6 +159,24 @@ class DrillRecord:
     message: str = ""
     receipt: str = ""
     signature: str = ""
+
+
+@dataclass(frozen=True)
+class PushRecord:
+    """The last time that copies of an app's archives were carried to one place.
+
+    `pushed` archives of together `bytes` were. "failed": something is owed still, as `message`
+    says; "running" where it was killed, or is at work.
+    """
+
+    app: str
+    destination: str
+    begun: datetime
+    ended: datetime | None = None
+    outcome: PushOutcome = "running"
+    message: str = ""
+    pushed: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True)

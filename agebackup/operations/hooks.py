@@ -50,7 +50,7 @@ class Telling:
         An incomplete archive is told as a failure. A stop that was asked for does not keep anyone
         from being told, but they get less time for it.
         """
-        stopped = last.run.outcome == "stopped"
+        stopped = last.stopped
         problems = [self._end_start(stopped=stopped)]
         good = last.run.outcome == "ok"
         ping = self._ping("success" if good else "fail", self.patience.end, ping_body(last))
@@ -79,7 +79,7 @@ class Telling:
     def _commands(self, last: LastRun, progress: Progress, *, good: bool) -> list[str]:
         name = "on_success" if good else "on_failure"
         command = self.hooks.on_success if good else self.hooks.on_failure
-        most = self.patience.stopped if last.run.outcome == "stopped" else float("inf")
+        most = self.patience.stopped if last.stopped else float("inf")
         problems = [self._run(name, command, last, most, progress)] if command else []
         if self.hooks.desktop and not good:
             title = f"agebackup: {last.run.app} {last.run.outcome}"

@@ -12,9 +12,15 @@ from agebackup.model.records import ArchiveRecord
 def label(held: Held, folder: Destination, ledger: Ledger, **changes: Any) -> ArchiveRecord:
     """Write `changes` (`tag`, `kept`) into the record of `held`, which lies in `folder`; return it.
 
-    One that the ledger does not know gets a record as another machine's. Raises `LedgerError`.
+    They belong to the archive: its copies in other places have them too, so that the same rules
+    keep it there. One that the ledger does not know gets a record as another machine's. Raises
+    `LedgerError`.
     """
-    return ledger.amend(record_of(held, folder.key), **changes)
+    with ledger.together():
+        for row in ledger.archives(held.name.app, deleted=True, pending=True):
+            if row.name == str(held.name):
+                ledger.amend(row, **changes)
+        return ledger.amend(record_of(held, folder.key), **changes)
 
 
 def require_word(text: str) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from agebackup.model.inventory import Held, Inventory, Other, grade, leaving, returned
+from agebackup.model.inventory import Held, Inventory, Other, candidate, grade, leaving, returned
 from agebackup.model.names import ArchiveName
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
 from agebackup.model.retention import Policy
-from agebackup.operations.prune import candidate, covers
+from agebackup.operations.prune import covers
 
 NO_POLICY = ("no policy",)
 NOT_OURS = ("not this machine's: no rule looks at it",)

@@ -6,19 +6,19 @@ into the future or not named exactly as an archive never goes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agebackup.destinations.interface import Destination
 from agebackup.errors import RefusedError, UsageError, shortened
 from agebackup.ledger import Ledger
 from agebackup.model.changes import held_back
-from agebackup.model.inventory import Held, grade, is_future, leaving, returned
+from agebackup.model.inventory import Held, candidate, is_future, leaving, returned
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.retaining import plan
-from agebackup.model.retention import Candidate, Plan, Policy
+from agebackup.model.retention import Plan, Policy
 from agebackup.operations.inventory import take_inventory
-from agebackup.operations.removal import remove
+from agebackup.operations.removal import KeptThereError, remove
 from agebackup.system.progress import Progress
 
 
@@ -28,6 +28,9 @@ class HeldBackError(RefusedError):
 
 FEW = 3
 """So many archives may always go at once: the default of `max_prune` for small folders."""
+
+TRIED = 3
+"""After so many removals that a place refused, it is not asked for more."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class PruneReport:
     `deleted` are those that go, oldest first; `unfinished` those whose deletion an earlier run had
     decided and did not come to; `uncovered` those that another machine made, or that this one has
     no record of, so that no rule looks at them. `refusal` is why nothing goes unless the person
-    says yes, if there is a reason.
+    says yes, if there is a reason. `kept_there` are those that the place itself does not let go
+    (object lock, append-only), for the reason `refused_why`: another prune tries again.
     """
 
     app: str
@@ -64,6 +68,8 @@ class PruneReport:
     uncovered: tuple[str, ...] = ()
     freed: int = 0
     refusal: RefusedError | None = None
+    kept_there: tuple[str, ...] = ()
+    refused_why: str = ""
 
 
 def prospect(order: PruneOrder, folder: Destination, ledger: Ledger | None) -> PruneReport:
@@ -83,7 +89,9 @@ def prune(
 ) -> PruneReport:
     """Remove what `order.policy` does not keep, oldest first; the caller holds the app's lock.
 
-    `told` gets the name of each archive that went, and why. Raises what `prospect` raises, and
+    `told` gets the name of each archive that went, and why. Where the place refuses `TRIED`
+    removals the rest is not tried: the younger ones are locked for longer. Raises what `prospect`
+    raises, and
     `RefusedError` where more would go at once than `max_prune`, or `held_back` says why nothing may
     (then nothing went). Whatever is raised, what went until then is gone, recorded and told.
     """
@@ -91,12 +99,33 @@ def prune(
     if report.refusal:
         raise report.refusal
     reason = why(order.policy)
+    kept, said = list[Held](), ""
     for held in going:
         progress.stop.check()
         _require_newest(report.plan, folder, order)
-        remove(held, folder, ledger, order.now, f"pruned: {reason}")
-        told(str(held.name), reason)
-    return report
+        if len(kept) < TRIED:
+            try:
+                remove(held, folder, ledger, order.now, f"pruned: {reason}")
+            except KeptThereError as error:
+                kept.append(held)
+                said = error.message
+            else:
+                told(str(held.name), reason)
+        else:
+            kept.append(held)
+    return _less(report, kept, said) if kept else report
+
+
+def _less(report: PruneReport, kept: list[Held], why: str) -> PruneReport:
+    """Return `report` without the archives that the place kept."""
+    names = tuple(str(held.name) for held in kept)
+    return replace(
+        report,
+        deleted=tuple(name for name in report.deleted if name not in names),
+        freed=report.freed - sum(held.entry.size for held in kept),
+        kept_there=names,
+        refused_why=why,
+    )
 
 
 def _decided(
@@ -140,13 +169,6 @@ def shrinkage(
     ]
     newest = newest or next(iter(rows), None)
     return held_back(newest, rows) if newest else ""
-
-
-def candidate(held: Held) -> Candidate:
-    """Return the archive as a policy sees it."""
-    record = held.record
-    tag, kept = (record.tag, record.kept) if record else ("", False)
-    return Candidate(held.name, grade(held), tag, kept)
 
 
 def require_sensible(policy: Policy) -> None:

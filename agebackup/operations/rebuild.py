@@ -131,7 +131,7 @@ def _replace(
         replacement(order.ledger, claims, moment) as (ledger, aside),
     ):
         ledger.put(*before.runs, *before.archives, *before.destinations)
-        ledger.put(*before.keychecks, *before.drills)
+        ledger.put(*before.keychecks, *before.drills, *before.pushes)
         series = _write(ledger, harvests, order, anew=True)
     return RebuildReport(
         str(order.ledger),
@@ -150,7 +150,9 @@ def _no_run(order: RebuildOrder, progress: Progress) -> Iterator[None]:
     """Hold the lock of every app that ever ran here."""
     with ExitStack() as stack:
         for file in sorted(order.locks.glob("*.lock")):
-            stack.enter_context(_sole(file, f"a run of {file.stem}", order, progress))
+            app, dot, _ = file.stem.partition(".")
+            what = f"a push of {app}" if dot else f"a run of {app}"
+            stack.enter_context(_sole(file, what, order, progress))
         yield
 
 

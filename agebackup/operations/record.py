@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agebackup.errors import INCOMPLETE, AgebackupError, StoppedError, shortened
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.durations import span_text
-from agebackup.model.lastrun import LastRun, Pruning, Success, cut_off, stamp, success_in
+from agebackup.model.lastrun import LastRun, Pruning, Push, Success, cut_off, stamp, success_in
 from agebackup.model.records import Kind, RunOutcome, RunRecord
 from agebackup.model.redaction import redacted
 from agebackup.model.reports import CreateReport
@@ -24,6 +24,7 @@ from agebackup.system.progress import Progress
 
 if TYPE_CHECKING:
     from agebackup.operations.hooks import Telling
+    from agebackup.operations.pusheverywhere import Pushing
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Recording:
         self.ledger = post.ledger
         self.warnings: list[str] = []
         self.pruning = Pruning()
+        self.pushes: tuple[Push, ...] = ()
         self.tries = 0
         self.run = RunRecord(secrets.token_hex(16), app, kind, post.clock(), versions=post.versions)
         self._said = progress.warn
@@ -96,11 +98,25 @@ class Recording:
         """Write an event of this run into the log."""
         self._journal(event, run=self.run.id, **fields)
 
-    def published(self, report: CreateReport, telling: "Telling") -> None:
-        """End the run, which published an archive."""
+    def made(self, report: CreateReport) -> None:
+        """Note that the run published an archive, while it still holds the app's lock.
+
+        So no run that begins while copies are carried away takes this one for dead.
+        """
         code = INCOMPLETE if report.problems else 0
         self._amend(archive=report.archive, size=report.size)
         self._ended("incomplete" if code else "ok", code, "; ".join(report.problems))
+        self._begun = False
+
+    def carried(self, pushing: "Pushing") -> None:
+        """Note what became of the copies of the archive that was published."""
+        self.pushes = pushing.pushes
+        if pushing.code:
+            said = "; ".join(filter(None, (self.run.message, pushing.message)))
+            self._ended("incomplete", pushing.code, said)
+
+    def published(self, report: CreateReport, telling: "Telling") -> None:
+        """Tell how the run ended, which published an archive."""
         self._tell(telling, report.path, report.warnings)
 
     def failed(self, error: BaseException, telling: "Telling") -> None:
@@ -157,6 +173,7 @@ class Recording:
             warnings=(*warnings, *self.warnings),
             pruning=self.pruning,
             last_success=self._last_success(),
+            pushes=self.pushes,
         )
         try:
             write_durably(self.post.last_run, last.text(), self.post.claims, replace=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from agebackup.destinations.interface import Destination
-from agebackup.errors import FailedError
+from agebackup.errors import FailedError, RefusedError
 from agebackup.ledger import Ledger
 from agebackup.model.inventory import Held, Inventory, record_of, reliable
 from agebackup.model.records import ArchiveRecord
@@ -20,21 +20,28 @@ FINISHED = "an earlier run had decided so"
 """Why an archive goes whose deletion was cut short, for the log."""
 
 
+class KeptThereError(RefusedError):
+    """The place itself keeps the archive: it is locked there, or nothing may be deleted."""
+
+
 def remove(held: Held, folder: Destination, ledger: Ledger, now: datetime, why: str) -> None:
     """Remove the archive `held` from `folder`, recording `why`.
 
-    Raises `LedgerError` where the ledger refuses, and `FailedError` where the folder does: then
-    the decision is taken back, unless the file is gone all the same. Where it raises, the file is
-    still there, or the ledger says that it was to go.
+    Raises `LedgerError` where the ledger refuses, `FailedError` where the folder fails, and
+    `KeptThereError` where it keeps the file: then the decision is taken back, unless the file is
+    gone all the same. Where it raises, the file is still there, or the ledger says that it was to
+    go.
     """
     before = record_of(held, folder.key)
     record = ledger.amend(before, deleted=now, deleted_why=why, pending="delete")
     try:
         folder.remove(held.entry)
-    except FailedError:
+    except (FailedError, RefusedError) as error:
         if folder.has(held.entry.name):
             was = {name: getattr(before, name) for name in ("deleted", "deleted_why", "pending")}
             ledger.amend(record, **was)
+        if isinstance(error, RefusedError):
+            raise KeptThereError(error.message, hint=error.hint) from None
         raise
     ledger.amend(record, pending="")
 
@@ -45,10 +52,11 @@ def finish_deletions(
     """End the deletions of `app` in `folder` that were cut short; yield the name of each that went.
 
     To be called while no run of `app` is at work. A file stays that is not the one which was to go,
-    that was marked as kept since, whose content is in the cloud by now, or that became the last
-    good archive: the decision is then taken back. In a folder that may not be the known one, what
-    is absent stays undecided. Where a file cannot be removed, the others still go, and then what
-    `Destination.remove` said is raised; also raises what `take_inventory` and the ledger raise.
+    that was marked as kept since, whose content is in the cloud by now, that the place keeps, or
+    that became the last good archive: the decision is then taken back. In a folder that may not be
+    the known one, what is absent stays undecided. Where a file cannot be removed, the others still
+    go, and then what `Destination.remove` said is raised; also raises what `take_inventory` and
+    the ledger raise.
     """
     rows = ledger.archives(app, destination=folder.key, deleted=True)
     unfinished = [row for row in rows if row.pending == "delete"]
@@ -73,12 +81,19 @@ def _finish(row: ArchiveRecord, inventory: Inventory, folder: Destination, ledge
     if held is None:
         if astray(inventory, ledger):
             return False
-    elif _may_go(row, held, inventory):
-        folder.remove(held.entry)
-    else:
+    elif not (_may_go(row, held, inventory) and _goes(held, folder)):
         ledger.amend(row, deleted=None, deleted_why="", pending="")
         return False
     ledger.amend(row, pending="")
+    return True
+
+
+def _goes(held: Held, folder: Destination) -> bool:
+    """Remove `held`; return false where the place keeps it."""
+    try:
+        folder.remove(held.entry)
+    except RefusedError:
+        return False
     return True
 
 

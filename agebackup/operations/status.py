@@ -6,7 +6,7 @@ says so.
 
 import fcntl
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -15,14 +15,17 @@ from pathlib import Path
 from agebackup.destinations.listing import read_entries
 from agebackup.errors import AgebackupError
 from agebackup.ledger import Ledger, LedgerError
+from agebackup.model.afar import Afar, seen_afar
 from agebackup.model.classifying import classify
 from agebackup.model.freshness import AppStatus, judge
 from agebackup.model.keychecks import Custody
 from agebackup.model.names import ArchiveName
 from agebackup.model.observed import Facts, Look
-from agebackup.model.records import ArchiveRecord, DrillRecord, RunRecord
+from agebackup.model.records import ArchiveRecord, DrillRecord, PushRecord, RunRecord
+from agebackup.model.retention import Policy
 from agebackup.model.timer import Timer
 from agebackup.model.watch import Watch
+from agebackup.model.whereabouts import Whereabouts, is_folder_key
 from agebackup.operations.custody import recipients_in, recipients_of
 from agebackup.system.outcome import Result
 from agebackup.system.probing import within
@@ -39,7 +42,8 @@ RUNS = 200
 class Watched:
     """One app in one folder, whose path need not exist. `lock_file` tells whether a run is at work.
 
-    `recipients` and `recipients_files` are those of the configuration. The rest is as in `Facts`.
+    `recipients` and `recipients_files` are those of the configuration, `remotes` its further
+    destinations, which the ledger alone is asked about. The rest is as in `Facts`.
     """
 
     app: str
@@ -53,19 +57,25 @@ class Watched:
     recipients: tuple[str, ...] = ()
     recipients_files: tuple[Path, ...] = ()
     drill_timer: Timer | None = None
+    remotes: tuple[Whereabouts, ...] = ()
+    retention: Policy | None = None
 
 
 @dataclass(frozen=True)
 class Known:
     """What the ledger knows of one app, newest first: archives (undeleted, in any place), runs.
 
-    `custody` is what it knows of the keys, without the recipients. Of drills only the last.
+    `custody` is what it knows of the keys, without the recipients. Of drills only the last. `rows`
+    are the archives with deleted and pending ones, where there are further destinations, to each of
+    which `pushes` are the last ones.
     """
 
     archives: tuple[ArchiveRecord, ...] = ()
     runs: tuple[RunRecord, ...] = ()
     custody: Custody = field(default_factory=Custody)
     drill: DrillRecord | None = None
+    rows: tuple[ArchiveRecord, ...] = ()
+    pushes: tuple[PushRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,31 +94,64 @@ def status(
     Takes a few seconds at most, whatever hangs. Without a ledger the names in the folders are what
     is judged. The ledger is read first: what is published meanwhile is in the folder only.
     """
-    known = _known({one.app for one in watched}, ledger, progress)
+    known = _known(watched, ledger, progress)
     directories = list(dict.fromkeys(one.directory for one in watched))
     files = list(dict.fromkeys(file for one in watched for file in one.recipients_files))
     asked = [partial(_look, one, now) for one in directories]
     asked += [partial(recipients_in, one) for one in files]
+    folders = [place.place for one in watched for place in one.remotes if place.is_folder]
+    folders = list(dict.fromkeys(folders))
+    asked += [partial(_real, one) for one in folders]
     said = within(SECONDS, asked, progress)
-    looks, read = said[: len(directories)], dict(zip(files, said[len(directories) :], strict=True))
+    looks, rest = said[: len(directories)], said[len(directories) :]
+    read = dict(zip(files, rest[: len(files)], strict=True))
+    keys = {
+        folder: str(real["key"]) if real else folder
+        for folder, real in zip(folders, rest[len(files) :], strict=True)
+    }
     answers = {
         directory: _understood(directory, result)
         for directory, result in zip(directories, looks, strict=True)
     }
-    return tuple(
-        judge(_facts(one, known, answers[one.directory], _custody(one, known, read)), now)
-        for one in watched
-    )
+    found = []
+    for one in watched:
+        facts = _facts(one, known, answers[one.directory], _custody(one, known, read))
+        copies = _copies(one, facts.destination, known, keys, now)
+        found.append(judge(replace(facts, copies=copies), now))
+    return tuple(found)
+
+
+def _copies(
+    one: Watched,
+    local: str,
+    known: Mapping[str, Known] | None,
+    keys: Mapping[str, str],
+    now: datetime,
+) -> tuple[Afar, ...]:
+    """Return what the ledger knows of each further destination."""
+    if known is None:
+        return ()
+    mine, found = known[one.app], []
+    last = {push.destination: push for push in mine.pushes}
+    for place in one.remotes:
+        key = keys[place.place] if place.is_folder else place.text
+        seen = seen_afar(mine.rows, (local, key), one.retention, now)
+        found.append(replace(seen, last=last.get(key)))
+    return tuple(found)
+
+
+def _real(folder: str) -> Result:
+    return {"key": os.path.realpath(folder)}
 
 
 def _known(
-    apps: Collection[str], ledger: Ledger | None, progress: Progress
+    watched: Sequence[Watched], ledger: Ledger | None, progress: Progress
 ) -> Mapping[str, Known] | None:
     if ledger is None:
         return None
     with ledger:
         try:
-            return {app: _of_app(app, ledger) for app in apps}
+            return {one.app: _of_app(one, ledger) for one in watched}
         except LedgerError as error:
             progress.warn(f"{error.message} {error.hint}")
             return None
@@ -123,13 +166,16 @@ def _custody(
     return replace(known[one.app].custody, recipients=recipients)
 
 
-def _of_app(app: str, ledger: Ledger) -> Known:
+def _of_app(one: Watched, ledger: Ledger) -> Known:
+    app = one.app
     last = ledger.drills(app, limit=1)
     return Known(
         ledger.archives(app),
         ledger.runs(app, limit=RUNS),
         Custody(checks=ledger.keychecks(), since=ledger.beginning(app)),
         last[0] if last else None,
+        ledger.archives(app, deleted=True, pending=True) if one.remotes else (),
+        ledger.pushes(app) if one.remotes else (),
     )
 
 
@@ -187,7 +233,8 @@ def _facts(
     look, mine = answer.look, known[one.app] if known is not None else Known()
     archives = tuple(row for row in mine.archives if row.destination == answer.key)
     if not archives and look is None:
-        archives = mine.archives  # the name of a place that does not answer may be a link's
+        # the name of a place that does not answer may be a link's
+        archives = tuple(row for row in mine.archives if is_folder_key(row.destination))
     if known is None and look is not None:
         archives = _by_name(one.app, answer.key, look)
     last = mine.runs[0] if mine.runs else None

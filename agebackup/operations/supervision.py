@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from agebackup.errors import BusyError, NotFoundError
+from agebackup.errors import INCOMPLETE, BusyError, NotFoundError, worst
 from agebackup.ledger import Ledger
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
@@ -18,6 +18,7 @@ from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
+from agebackup.operations.pusheverywhere import Push, Pushing
 from agebackup.operations.record import Post, Recording
 from agebackup.operations.telling import telling_of, told
 from agebackup.operations.upkeep import before_create, prune_after
@@ -31,7 +32,8 @@ class Charge:
 
     `site` and `order` are asked within the run, at each try, so that their failures are its own.
     `needed` is asked, with the ledger, once nobody else can run the app. `waits` are the seconds
-    to wait before further tries after what may pass.
+    to wait before further tries after what may pass. `push` carries copies of what was published
+    to other places, once the app's lock is free: a slow network keeps no other run waiting.
     """
 
     app: str
@@ -41,16 +43,30 @@ class Charge:
     manual: bool = False
     needed: Callable[[Ledger | None], bool] = lambda ledger: True
     waits: tuple[float, ...] = ()
+    push: Push | None = None
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """A run that published. `warnings` came up around it and were told; `run` is its id."""
+    """A run that published. `warnings` came up around it and were told; `run` is its id.
+
+    `pushing` None: the archive was not to be carried anywhere.
+    """
 
     run: str
     report: CreateReport
     pruning: Pruning = field(default_factory=Pruning)
     warnings: tuple[str, ...] = ()
+    pushing: Pushing | None = None
+
+    @property
+    def code(self) -> int:
+        """The exit code: 3 where something is missing, in the archive or in another place."""
+        codes = (
+            INCOMPLETE if self.report.problems else 0,
+            self.pushing.code if self.pushing else 0,
+        )
+        return worst(codes)
 
 
 class OtherRunError(BusyError):
@@ -105,10 +121,20 @@ class Supervision:
                 partial(record.withdrawn, telling, "Another run made the archive."), self._progress
             )
         else:
+            pushing = self._pushed()
             told(partial(record.published, report, telling), self._progress)
             warnings = tuple(record.warnings)
-            self.done = Supervised(record.run.id, report, record.pruning, warnings)
+            self.done = Supervised(record.run.id, report, record.pruning, warnings, pushing)
         return None
+
+    def _pushed(self) -> Pushing | None:
+        """Carry copies of what was published; whatever becomes of that, the archive stays."""
+        record, push = self._record, self._charge.push
+        if push is None:
+            return None
+        pushing = push(record.ledger, record.progress, record.note)
+        told(partial(record.carried, pushing), self._progress)
+        return pushing
 
     def wait(self, seconds: float) -> None:
         """Wait for the next try; a stop that is asked for meanwhile ends the run."""
@@ -144,6 +170,7 @@ def _once(charge: Charge, record: Recording, telling: Telling) -> CreateReport |
             report = create(charge.order(), site, record.progress)
             if charge.profile is not None:
                 record.pruning = prune_after(charge.profile, site, report, record)
+            told(partial(record.made, report), record.progress)
             return report
     except BusyError as error:
         if locked:

@@ -4,14 +4,14 @@ Whatever goes wrong here, unforeseen things included, is a warning: the archive 
 """
 
 import os
-from dataclasses import replace
 
-from agebackup.errors import AgebackupError, RefusedError, StoppedError, printable
+from agebackup.errors import StoppedError
 from agebackup.model.lastrun import Pruning
 from agebackup.model.profile import Profile
 from agebackup.model.reports import CreateReport
 from agebackup.operations.order import Site
-from agebackup.operations.prune import HeldBackError, PruneOrder, prune, shrinkage
+from agebackup.operations.prune import PruneOrder, shrinkage
+from agebackup.operations.pruning import Bench, prune_quietly, reason
 from agebackup.operations.record import Recording
 from agebackup.operations.removal import FINISHED, finish_deletions
 
@@ -27,7 +27,7 @@ def before_create(app: str, site: Site, record: Recording) -> None:
     except StoppedError:
         raise
     except Exception as error:
-        record.warn(f"An earlier deletion is still not finished: {_reason(error)}")
+        record.warn(f"An earlier deletion is still not finished: {reason(error)}")
 
 
 def prune_after(profile: Profile, site: Site, report: CreateReport, record: Recording) -> Pruning:
@@ -43,32 +43,17 @@ def prune_after(profile: Profile, site: Site, report: CreateReport, record: Reco
         message = "Nothing was pruned, because the ledger cannot be used."
         record.warn(message)
         return Pruning("failed", message=message)
-    gone: list[str] = []
 
     def told(name: str, why: str) -> None:
-        gone.append(name)
         record.note("pruned", archive=name, message=why)
 
-    status, message = "done", ""
-    try:
-        order = PruneOrder(profile.name, policy, record.post.clock(), made=report.archive)
-        if profile.watch.shrink == "refuse":
-            order = replace(order, held_back=shrinkage(order, folder.key, ledger, report.record))
-        prune(order, folder, ledger, record.progress, told)
-    except HeldBackError as error:
-        status, message = "held", f"{error.message} {error.hint}"
-    except RefusedError as error:
-        status, message = "refused", f"{error.message} {error.hint}"
-    except StoppedError:
-        status, message = "failed", "Pruning was cut short; the next run goes on with it."
-    except Exception as error:
-        status, message = "failed", f"Pruning failed: {_reason(error)}"
-    if message:
-        record.warn(message)
-    return Pruning(status, tuple(gone), message)
+    order = PruneOrder(profile.name, policy, record.post.clock(), made=report.archive)
 
+    def held_back() -> str:
+        wanted = profile.watch.shrink == "refuse"
+        return shrinkage(order, folder.key, ledger, report.record) if wanted else ""
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, AgebackupError):
-        return error.message
-    return printable(f"{type(error).__name__}: {error}")
+    pruning = prune_quietly(order, folder, Bench(ledger, record.progress, told), held_back)
+    if pruning.message:
+        record.warn(pruning.message)
+    return pruning

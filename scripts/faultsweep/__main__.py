@@ -21,6 +21,7 @@ from pathlib import Path
 from faultsweep.inplace import InPlace
 from faultsweep.live import LIVE
 from faultsweep.points import FAULTS
+from faultsweep.pushes import PUSHES
 from faultsweep.rekeys import REKEYS
 from faultsweep.scenarios import SCENARIOS, Scenario
 from faultsweep.sweep import (
@@ -33,7 +34,7 @@ from faultsweep.sweep import (
     usable_cores,
 )
 
-SWEPT: tuple[type[Scenario], ...] = (*SCENARIOS, *REKEYS, *LIVE, InPlace)
+SWEPT: tuple[type[Scenario], ...] = (*SCENARIOS, *REKEYS, *PUSHES, *LIVE, InPlace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from agebackup.model.releases import (
 )
 
 NAMES = st.from_regex(
-    r"[a-z]{1,9}-2026010[1-9]T03040\dZ-[0-9a-f]{8}(-manual)?\.tar(\.zst)?\.age", fullmatch=True
+    r"[a-z]{1,9}-2026010[1-9]T03040[0-9]Z-[0-9a-f]{8}(-manual)?\.tar(\.zst)?\.age", fullmatch=True
 )
 DESCRIBED = st.builds(
     Described,

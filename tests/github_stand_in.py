@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             errors = [{"type": "NOT_FOUND", "message": "Could not resolve to a Repository."}]
             raise Reply(200, {"data": {"repository": None}, "errors": errors})
-        if "tagName" in given:  # gh's own commands look for a draft so
+        if "tagName" in given:  # gh's own question, besides asking for the published one
             raise Reply(200, {"data": {"repository": {"release": None}}})
         release = next((r for r in found.releases if r.tag == given["tag"]), None)
         repository = {

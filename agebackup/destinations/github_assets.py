@@ -145,7 +145,7 @@ class _Step:
         return whole
 
     def _hashes(self) -> tuple["_Hash", "_Hash"]:
-        """Return what is to see all up to here, and this piece; one where both are the same."""
+        """Return what is to see the archive up to here, and this piece: one where it is all."""
         whole = self.before.copy()
         return whole, whole if self.piece.size == self.upload.parcel.size else hashlib.sha256()
 

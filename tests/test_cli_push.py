@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Keys, World
 from sample_app import SampleApp
+from shelf import under
 
 
 def declare(world: World, app: SampleApp, keys: Keys, *more: str, extra: str = "") -> None:
@@ -30,6 +31,11 @@ def mirrored(world: World, app: SampleApp, keys: Keys) -> World:
 def archives(world: World, folder: str) -> dict[str, bytes]:
     """Return what lies in a folder: archives by name."""
     return {path.name: path.read_bytes() for path in (world.directory / folder).glob("*.age")}
+
+
+def hours_ago(hours: int) -> tuple[str, ...]:
+    """Return what sets the clock of a command back: no two archives are of one second."""
+    return ("faketime", "--exclude-monotonic", "-f", f"-{hours}h")
 
 
 def result(said: str) -> dict:
@@ -135,11 +141,11 @@ def test_retention_is_mirrored_and_marks_belong_to_the_archive(
     there = world.directory / "there"
     there.mkdir()
     declare(world, app, keys, str(there), extra="[apps.notes.retention]\nkeep_last = 2\n")
-    assert world.run("create", "notes").code == 0
+    assert under(world, hours_ago(6), "create", "notes").code == 0
     first = next(iter(archives(world, "here")))
     assert world.run("keep", f"here/{first}").code == 0
-    for _ in range(4):
-        done = world.run("create", "notes")
+    for hours in (5, 4, 3, 2):
+        done = under(world, hours_ago(hours), "create", "notes")
         assert done.code == 0, done.err
     assert len(archives(world, "here")) == 3 and first in archives(world, "there")
     assert archives(world, "there") == archives(world, "here")
@@ -197,7 +203,7 @@ def test_dry_runs_carry_nothing_and_say_what_would_go(mirrored: World) -> None:
         (("nobody",), 2, "declares no app"),
         (("--to", "rclone:box:x"), 2, "is no further destination of any app"),
         (("notes", "--to", "github:nope"), 2, "names no repository"),
-        (("--bwlimit", "fast"), 2, "is no rate"),
+        (("--bwlimit", "fast"), 2, "is no limit of bandwidth"),
         (("notes", "more"), 2, "unexpected extra argument"),
     ],
 )

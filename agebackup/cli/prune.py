@@ -1,6 +1,6 @@
 """agebackup prune"""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ import click
 
 from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
+from agebackup.cli.locking import lock_apps
 from agebackup.cli.outcomes import Outcomes
 from agebackup.cli.remotes import destination_at
 from agebackup.cli.scope import Place, known_ledger, now, places, required_ledger
@@ -105,11 +106,9 @@ def _planned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport
 
 
 def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport, tuple[str, ...]]":
-    from agebackup.cli import directories
     from agebackup.cli.supervising import journal
     from agebackup.operations.prune import prune
     from agebackup.operations.removal import FINISHED, finish_deletions
-    from agebackup.system.lock import exclusive
 
     assert place.app is not None
     app, folder, log = place.app, destination_at(place.to, out), journal(out)
@@ -120,13 +119,8 @@ def _pruned(place: Place, policy: "Policy", out: Console) -> "tuple[PruneReport,
             out.output.line(name)
 
     finished: list[str] = []
-    lock = exclusive(
-        directories.lock_file(app),
-        wait_seconds=0,
-        what=f"another run of {app}",
-        progress=out.progress,
-    )
-    with required_ledger() as ledger, lock:
+    with required_ledger() as ledger, ExitStack() as locks:
+        lock_apps([app], locks, out)
         for name in finish_deletions(app, folder, ledger, now(), out.progress):
             finished.append(name)
             told(name, FINISHED)

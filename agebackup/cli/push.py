@@ -1,7 +1,6 @@
 """agebackup push"""
 
 import os
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,13 @@ from agebackup.cli.pushing import limited, push_order, push_places, tell_report
 from agebackup.cli.scope import known_ledger, required_ledger
 from agebackup.cli.settings import current, global_options
 from agebackup.errors import UsageError, VerificationError, counted, printable, worst
+from agebackup.model.bandwidth import require_bandwidth
 
 if TYPE_CHECKING:
     from agebackup.model.profile import Config, Profile
     from agebackup.model.whereabouts import Whereabouts
     from agebackup.operations.push import PushReport
     from agebackup.operations.pusheverywhere import Pushing
-
-_RATE = re.compile(r"off|\d{1,9}(\.\d{1,3})?[BKMGTP]?(i?B)?", re.ASCII | re.IGNORECASE)
 
 
 @click.command("push", short_help="Carry copies of archives to the other destinations.")
@@ -37,10 +35,8 @@ def command(app: str | None, to: str | None, bwlimit: str | None, *, dry_run: bo
     something is owed still, 4 where an archive here is damaged: that one is not carried.
     """
     out = console(current(), "push")
-    if bwlimit is not None and not _RATE.fullmatch(bwlimit):
-        raise UsageError(
-            f"--bwlimit {printable(bwlimit)!r} is no rate.", hint="Say 500K or 2M a second, or off."
-        )
+    if bwlimit is not None:
+        require_bandwidth(bwlimit)
     outcomes = Outcomes(out)
     for profile, places in _chosen(app, to, out):
         asked = limited(places, bwlimit)
@@ -56,7 +52,7 @@ def _chosen(
     from agebackup.cli.directories import config_path
     from agebackup.config import load_config
 
-    config = load_config(config_path(out.settings), out.settings.environment)
+    config = load_config(config_path(out.settings), out.settings.variables)
     profiles = [config.app(app)] if app is not None else list(config.apps)
     found = [(one, places) for one in profiles if (places := _meant(one, to))]
     if not found:

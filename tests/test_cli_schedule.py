@@ -16,6 +16,10 @@ from nights import declare, last_run, script
 from sample_app import SampleApp
 from timers import CRONTAB, program
 
+from agebackup.cli.carriers import carrying_variables
+from agebackup.model.profile import Profile
+from agebackup.model.whereabouts import parse_whereabouts
+
 MINE = "5 4 * * * true\n"
 
 
@@ -287,6 +291,31 @@ def test_programs_that_the_night_does_not_find(machine: World) -> None:
     )
     outcome = machine.run("schedule", "install", "notes", "--no-run")
     assert outcome.code == 0 and "on_failure" in outcome.err and "myhook" in outcome.err
+
+
+def test_a_night_reaches_the_remotes_that_the_day_reaches(machine: World) -> None:
+    """The job knows where rclone's and gh's own configuration lies, and may keep renewed logins."""
+    text = machine.config.read_text()
+    first = str(machine.directory / "out-notes")
+    several = f'["{first}", "rclone:box:notes", "github:ada/notes"]'
+    machine.config.write_text(text.replace(f'"{first}"', several, 1))
+    own = {"RCLONE_CONFIG": "/etc/box/rclone.conf", "GH_HOST": "git.example", "GH_TOKEN": "geheim"}
+    here = replace(machine, env={**machine.env, **own})
+    outcome = here.run("schedule", "install", "notes", "--kind", "systemd", "--print")
+    assert outcome.code == 0, outcome.err
+    assert "RCLONE_CONFIG=/etc/box/rclone.conf" in outcome.out and "GH_HOST=git" in outcome.out
+    assert 'ReadWritePaths="-/etc/box"' in outcome.out
+    assert f'ReadWritePaths="-{machine.home}/config/gh"' in outcome.out
+    assert "geheim" not in outcome.out and " PATH=" not in outcome.out
+
+
+def test_a_program_of_a_remote_in_a_place_of_its_own(tmp_path: Path) -> None:
+    """Where gh or rclone is installed elsewhere, the job looks there too."""
+    program(tmp_path, "rclone", "")
+    profile = Profile("notes", tmp_path, remotes=(parse_whereabouts("rclone:box:notes"),))
+    found = carrying_variables((profile,), {"PATH": f"{tmp_path}:/bin"}, "/nowhere")
+    assert found == {"PATH": f"{tmp_path}:/nowhere"}
+    assert carrying_variables((profile,), {"PATH": "/elsewhere"}, "/nowhere") == {}
 
 
 def test_no_secret_and_nothing_of_this_shell(machine: World) -> None:

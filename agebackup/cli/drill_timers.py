@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agebackup.cli.carriers import carriers_own_places
 from agebackup.cli.console import Console
 from agebackup.cli.settings import IDENTITY_VARIABLE
 from agebackup.cli.timing import command_line, declared, own_places, passed_on
@@ -26,7 +27,8 @@ def drill_job(one: "Installed", out: Console) -> "Job":
     """
     from agebackup.scheduling.job import Job
 
-    for profile in declared(one.app or None, out):
+    profiles = declared(one.app or None, out)
+    for profile in profiles:
         if one.app and profile.destination is None:
             raise RefusedError(
                 f"{profile.name} declares no destination, and a timer gives no --to.",
@@ -34,7 +36,9 @@ def drill_job(one: "Installed", out: Console) -> "Job":
             )
     keys = [word for path in one.identities for word in ("-i", path)]
     words = ("drill", one.app or "--all", *keys)
-    return Job(one.app, one.every, command_line(words, out), passed_on(out), own_places(), "drill")
+    places = (*own_places(), *carriers_own_places(profiles, out.settings.environment))
+    command, variables = command_line(words, out), passed_on(profiles, out)
+    return Job(one.app, one.every, command, variables, places, "drill")
 
 
 def require_identities(given: Sequence[Path], out: Console) -> tuple[str, ...]:

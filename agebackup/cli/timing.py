@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agebackup.cli import directories
+from agebackup.cli.carriers import TIMER_PATH, carriers_own_places, carrying_variables
 from agebackup.cli.console import Console
 from agebackup.cli.settings import RECIPIENTS_VARIABLE
 from agebackup.errors import RefusedError, UsageError, printable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _PASSED_ON = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
 """Variables without which the job would look elsewhere; none of them can hold a secret."""
-_TIMER_PATH = "/usr/bin:/bin"
 
 
 def job_of(app: str | None, every: Every, out: Console) -> "Job":
@@ -37,7 +37,7 @@ def job_of(app: str | None, every: Every, out: Console) -> "Job":
 
     profiles = _profiles(app, out)
     command = command_line(("run", *([app] if app else [])), out)
-    return Job(app or "", every, command, passed_on(out), _writable(profiles))
+    return Job(app or "", every, command, passed_on(profiles, out), _writable(profiles, out))
 
 
 def job_where(one: "Installed", out: Console) -> "Job":
@@ -58,10 +58,11 @@ def command_line(words: "Sequence[str]", out: Console) -> tuple[str, ...]:
     return (*own, *files, *words, "--quiet", "--no-progress")
 
 
-def passed_on(out: Console) -> dict[str, str]:
-    """Return the variables that a timer's job gets."""
+def passed_on(profiles: Sequence[Profile], out: Console) -> dict[str, str]:
+    """Return the variables that a timer's job for `profiles` gets."""
     variables = out.settings.environment
-    return {name: variables[name] for name in _PASSED_ON if variables.get(name)}
+    usual = {name: variables[name] for name in _PASSED_ON if variables.get(name)}
+    return usual | carrying_variables(profiles, variables)
 
 
 def own_places() -> tuple[Path, ...]:
@@ -124,11 +125,11 @@ def doubts(job: "Job", known: "Mapping[str, Installed]", out: Console) -> list[s
     """
     from agebackup.config import check
 
-    drills = job.task == "drill"
+    drills, search_path = job.task == "drill", job.environment.get("PATH", TIMER_PATH)
     profiles = declared(job.app or None, out) if drills else _profiles(job.app or None, out)
     found = []
     for profile in profiles:
-        for finding in check(profile, search_path=_TIMER_PATH).findings:
+        for finding in check(profile, search_path=search_path).findings:
             if finding.fatal and finding.key.startswith("assertions.") == drills:
                 found.append(f"{profile.name}: {finding.key}: {finding.text.rstrip('.')}.")
     others = [profile for profile in profiles if profile.name not in known]
@@ -209,9 +210,9 @@ def _require_unattended(profile: Profile, out: Console) -> None:
         )
 
 
-def _writable(profiles: list[Profile]) -> tuple[Path, ...]:
+def _writable(profiles: list[Profile], out: Console) -> tuple[Path, ...]:
     """Return the directories that runs write to: SQLite needs its -shm beside a live database."""
-    found = list(own_places())
+    found = [*own_places(), *carriers_own_places(profiles, out.settings.environment)]
     for profile in profiles:
         destination = profile.destination
         assert destination is not None

@@ -16,6 +16,7 @@ from agebackup.model.profile import Finding, Profile, Resolution
 from agebackup.model.provenance import VersionFile
 from agebackup.model.rules import RestoreRules
 from agebackup.model.source import Source
+from agebackup.model.whereabouts import CARRIERS
 from agebackup.system.checkout import PROGRAM
 
 FILE, DIRECTORY, EITHER = "file", "directory", "file or directory"
@@ -32,6 +33,7 @@ def check(profile: Profile, *, search_path: str | None = None) -> Resolution:
     findings += _sources(profile, source)
     findings += _recipients(profile)
     findings += _destination(profile)
+    findings += _remotes(profile, search_path)
     findings += _commands(profile, search_path)
     findings += _origin(profile, search_path)
     return Resolution(profile, source, tuple(findings))
@@ -103,6 +105,18 @@ def _destination(profile: Profile) -> Iterator[Finding]:
                 "destination",
                 f"{_shown(directory)} lies inside {_shown(tree.path)}, which is backed up",
                 "Every archive would hold the ones before it: choose a place outside.",
+            )
+
+
+def _remotes(profile: Profile, search_path: str | None) -> Iterator[Finding]:
+    """Yield what keeps copies from being carried, as far as this machine alone can tell."""
+    for place in profile.remotes:
+        program = CARRIERS.get(place.kind)
+        if program and search_path is not None and not shutil.which(program, path=search_path):
+            yield Finding(
+                "destination",
+                f"{_shown(place.text)} needs the program {program}, which is not found",
+                f"Install {program}, or take that destination out.",
             )
 
 

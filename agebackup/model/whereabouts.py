@@ -6,12 +6,15 @@ written `./github:…`.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agebackup.errors import UsageError, printable
 
 Kind = Literal["folder", "github", "rclone"]
+CARRIERS: Mapping[Kind, str] = {"github": "gh", "rclone": "rclone"}
+"""The programs that carry archives to the kinds that need one."""
 
 _OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?"
 _GITHUB = re.compile(rf"(?P<owner>{_OWNER})/(?P<repository>[A-Za-z0-9._-]{{1,100}})", re.ASCII)

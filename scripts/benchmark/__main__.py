@@ -1,7 +1,8 @@
 """Measure create, verify and restore against what a good engineer would type, on the same data.
 
 Making a backup is compared with `sqlite3 … "VACUUM INTO"`, then `tar c | age -r`, then `sync`;
-reading one with `age -d | tar x`, then `sha256sum -c`, synced. Ratios are of medians of one run.
+reading one with `age -d | tar x`, then `sha256sum -c`, synced; a push with `rclone copyto` and
+`gh release upload` of the same file. Ratios are of medians of one run.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +25,7 @@ SMALL_FACTOR = 20
 SMALL_FILES = (1000, 3000, 10_000)
 LARGE_FILES = (100_000, 300_000, 1_000_000)
 START_UP_GOAL = 2.0
+PUSHED_BYTES = 500 * MB
 _SPARE_BYTES = 500 * MB
 
 
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of each (5)")
     parser.add_argument("--workload", action="append", choices=names, help="only this one")
     parser.add_argument("--large", action="store_true", help="only: up to 1,000,000 files")
+    parser.add_argument("--push", action="store_true", help="only: pushes, to the loopback")
     parser.add_argument(
         "--others",
         action=argparse.BooleanOptionalAction,
@@ -70,6 +74,8 @@ def _measure(options: argparse.Namespace, directory: Path) -> int:
     print(report.heading(results), flush=True)
     if options.large:
         _grow(bench, keys, results, SMALL_FILES if options.small else LARGE_FILES)
+    elif options.push:
+        _push(bench, keys, results)
     else:
         with_others = options.others if options.others is not None else not options.small
         _start_up(bench, results)
@@ -107,6 +113,20 @@ def _workload(
     finally:
         shutil.rmtree(data.directory, ignore_errors=True)
         shutil.rmtree(bench.directory / "kept", ignore_errors=True)
+
+
+def _push(bench: Bench, keys: Keys, results: Results) -> None:
+    from benchmark import carrying  # its servers need rclone and gh, which nothing else does
+
+    size, data = PUSHED_BYTES // (SMALL_FACTOR if results.small else 1), bench.directory / "data"
+    for name, ready in (
+        ("push to webdav", partial(carrying.to_rclone, remote="webdav")),
+        ("push to sftp", partial(carrying.to_rclone, remote="sftp")),
+        ("push to GitHub", carrying.to_github),
+    ):
+        with ready(data, size, keys) as entrants:
+            taken = compare(bench, entrants, results.rounds)
+        _add(results, name, taken, goals={}, peaks={})
 
 
 def _goals(goals: Goals) -> Mapping[str, float]:

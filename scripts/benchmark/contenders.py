@@ -17,11 +17,15 @@ BY_HAND = "by hand"
 
 @dataclass(frozen=True)
 class Contender:
-    """A command line that is measured inside a fresh directory; `prepare` is not measured."""
+    """A command line that is measured inside a fresh directory; `prepare` is not measured.
+
+    `variables` are added to its environment.
+    """
 
     name: str
     command: Sequence[str]
     prepare: Callable[[Path], None] = field(default=lambda directory: None)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

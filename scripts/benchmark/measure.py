@@ -51,7 +51,7 @@ class Bench:
             contender.prepare(place)
             self._settle()
             begun = time.perf_counter()
-            _finish(contender, place, environment(home), watcher)
+            _finish(contender, place, {**environment(home), **contender.variables}, watcher)
             seconds = time.perf_counter() - begun
             if keep:
                 place.rename(keep)

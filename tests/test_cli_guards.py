@@ -520,7 +520,7 @@ def test_completion(world: World) -> None:
 
     assert completed("rec") == {"recipient", "recovery-sheet"}
     assert completed("config", "") == {"init", "check"}
-    assert completed("create", "--no-p") == {"--no-proof", "--no-progress"}
+    assert completed("create", "--no-p") == {"--no-proof", "--no-progress", "--no-push"}
 
 
 # Waiting for another run

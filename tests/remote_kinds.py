@@ -163,7 +163,6 @@ Kind = Callable[[Path], AbstractContextManager[Site]]
 
 KINDS: dict[str, Kind] = {
     "folder": _folder,
-    "rclone-local": _served("local"),
     "rclone-webdav": _served("webdav"),
     "rclone-sftp": _served("sftp"),
     "github": _github,

@@ -159,13 +159,32 @@ def test_nobody_else_may_read_it(world: World, keys: Keys) -> None:
     assert world.leftovers() == ()
 
 
+def carried_to(place: object, world: World) -> None:
+    """Declare `place` as one that copies go to, besides the first."""
+    config = re.sub(
+        r"destination = (.*)", rf'destination = [\1, "{place}"]', world.config.read_text()
+    )
+    world.config.write_text(config)
+
+
+def test_copies_elsewhere_are_named(world: World, keys: Keys) -> None:
+    """The page says of every place where copies lie how it is written behind --from."""
+    declare(shelf(world), keys)
+    carried_to("github:ada/backups", world)
+    done = world.run("recovery-sheet", "-i", keys.identity, "-o", "-")
+    assert done.code == 0 and "github:ada/backups" in done.out
+
+
 def test_never_beside_the_archives(world: World, keys: Keys) -> None:
     """Neither in a destination nor below it, by whatever name; nor over the key itself (13)."""
-    out = shelf(world)
+    out, copies = shelf(world), world.directory / "copies"
     declare(out, keys)
+    copies.mkdir()
+    carried_to(copies, world)
     (out.path / "deep").mkdir()
     (world.directory / "link").symlink_to(out.path)
-    for target in (out.path / "s.html", out.path / "deep/s.txt", "link/s.html", "link/deep/s.txt"):
+    below = (out.path / "s.html", out.path / "deep/s.txt", "link/s.html", "link/deep/s.txt")
+    for target in (*below, copies / "s.html"):
         done = world.run("recovery-sheet", "-i", keys.identity, "-o", target)
         assert done.code == 13 and "where archives are kept" in done.err
     key = world.directory / "key.txt"
@@ -180,14 +199,16 @@ def test_never_beside_the_archives(world: World, keys: Keys) -> None:
 
 def test_doctor_finds_one_that_was_put_there(world: World, keys: Keys) -> None:
     """A sheet that somebody moved beside the archives is an error of doctor's."""
-    out = shelf(world)
+    out, copies = shelf(world), world.directory / "copies"
     declare(out, keys)
-    for name in ("a.html", "b.txt"):
+    copies.mkdir()
+    carried_to(copies, world)
+    for name, folder in (("a.html", out.path), ("b.txt", copies)):
         assert world.run("recovery-sheet", "-i", keys.identity, "-o", name).code == 0
-        (world.directory / name).rename(out.path / name)
+        (world.directory / name).rename(folder / name)
     found = json.loads(world.run("--json", "doctor").out)["findings"]
     named = {one["subject"] for one in found if one["code"] == "identity-in-destination"}
-    assert named == {str(out.path / "a.html"), str(out.path / "b.txt")}
+    assert named == {str(out.path / "a.html"), str(copies / "b.txt")}
 
 
 @pytest.mark.parametrize(

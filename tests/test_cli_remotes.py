@@ -14,6 +14,8 @@ import github_stand_in
 import pytest
 import sample_app
 from conftest import Keys, Outcome, World
+from live_app import LiveApp
+from sample_app import SampleApp
 from shelf import TODAY, Shelf, declare, named, shelf
 from test_documents import EXAMPLE, blocks, shell
 
@@ -162,6 +164,25 @@ def test_a_drill_and_a_plan(far: Far, keys: Keys, made: Made) -> None:
     assert receipt["archive"] == made.name and not far.world.leftovers()
     done = far.run("restore", "notes", "--in-place", "--plan", "--from", FAR, *key)
     assert ".~agebackup" not in done.out + done.err and not far.world.leftovers()
+
+
+def test_in_place_from_the_remote_alone(far: Far, app: SampleApp, keys: Keys) -> None:
+    """With the folder lost, the copy in the remote goes into the application's own places."""
+    out = far.world.directory / "out"
+    live = LiveApp(far.world, app, keys, out)
+    live.declare()
+    made = live.create("--include-config", "--include-tokens")
+    before = live.state()
+    live.change()
+    shutil.move(made, far.path / made.name)
+    done = live.restore("--from", FAR)
+    assert done.code == 0, done.err
+    after = live.state()
+    plain = {name for name in before if not name.endswith(".db")}
+    assert {name: after[name] for name in plain} == {name: before[name] for name in plain}
+    assert live.entries == 50 and f"{FAR}/{made.name}" in done.err
+    assert [path.suffix for path in out.iterdir() if path.suffix == ".age"] == [".age"]
+    assert not far.world.leftovers()
 
 
 def test_a_damaged_one_is_named_where_it_lies(far: Far, keys: Keys, made: Made) -> None:
@@ -419,6 +440,69 @@ def test_everything_back_from_github(
     assert (world.directory / "back" / "ledger.db").exists() and not world.leftovers()
     audited = json.loads(world.run("--json", "audit", "--to", "github:ada/backups").out)
     assert audited["destinations"][0]["archives"] == 1
+
+
+def test_a_life_with_github(
+    hub: tuple[World, github_stand_in.Repository], app: SampleApp, keys: Keys, tmp_path: Path
+) -> None:
+    """Of three nights the last two lie in the repository, known and in order; a fresh machine with
+    nothing but the key gets all of it back from there."""
+    world, repository = hub
+    repository.private = True
+    out, place = world.directory / "out", "github:ada/backups"
+    out.mkdir()
+    world.config.parent.mkdir(parents=True)
+    world.config.write_text(
+        f'[apps.notes]\nroot = "{app.root}"\nattachments = ["blobs"]\n'
+        f'databases = {{ledger = "ledger.db", events = "events.db"}}\n'
+        f'destination = ["{out}", "{place}"]\nrecipients = ["{keys.recipient}"]\n'
+        "[apps.notes.retention]\nkeep_last = 2\n"
+    )
+    for _ in range(3):
+        done = world.run("create", "notes")
+        assert done.code == 0, done.err
+    assert world.run("--yes", "prune", "notes").code == 0
+    assert world.run("push", "notes").code == 0
+    kept = {path.name for path in out.iterdir() if path.suffix == ".age"}
+    assert len(kept) == 2 and {one.tag for one in repository.releases} == set(map(tag_of, kept))
+    (stood,) = json.loads(world.run("--json", "status").out)["apps"]
+    assert (stood["copies"][0]["newest"], stood["copies"][0]["owed"]) == (max(kept), [])
+    audited = json.loads(world.run("--json", "audit").out)
+    assert (audited["problems"], audited["destinations"][1]["archives"]) == (0, 2)
+    home = tmp_path / "fresh-home"
+    env = {name: text.replace(str(world.home), str(home)) for name, text in world.env.items()}
+    fresh = World(tmp_path / "fresh", home, env)
+    home.mkdir(), fresh.directory.mkdir()
+    shutil.rmtree(out)
+    done = fresh.run("restore", "latest", "--from", place, "-i", keys.identity, "--target", "back")
+    assert done.code == 0, done.err
+    back = SampleApp.at(fresh.directory / "back")
+    assert sample_app.last_pair(back.ledger, back.events) == sample_app.last_pair(
+        app.ledger, app.events
+    )
+    blobs = {path.name: path.read_bytes() for path in app.blobs.iterdir()}
+    assert blobs == {path.name: path.read_bytes() for path in back.blobs.iterdir()}
+    assert not fresh.leftovers()
+
+
+def test_what_audit_reads_from_a_listing(
+    hub: tuple[World, github_stand_in.Repository], made: Made
+) -> None:
+    """A half upload and another content by the server's own hash are told; nothing is fetched."""
+    world, repository = hub
+    place, half, other = "github:ada/backups", named(2, 0xAAAA0021), named(1, 0xAAAA0022)
+    machine = Far(world, world.directory, made.content)
+    for name in (half, other):
+        machine.record(name, place)
+        release = github_stand_in.Release(tag_of(str(name)), "By hand.", draft=name is half)
+        content = made.content[:9] if name is half else made.content[::-1]
+        release.assets.append(github_stand_in.Asset(str(name), content))
+        repository.releases.append(release)
+    told = json.loads(world.run("--json", "audit", "--to", place).out)
+    found = {(one["code"], one["subject"]) for one in told["findings"]}
+    assert told["exit"] == 4 and told["destinations"][0]["hashed"] == 0
+    assert {("content-differs", str(other)), ("partial", str(half))} <= found, found
+    assert str(other) in {row.name for row in machine.rows() if row.bad}
 
 
 def test_a_server_that_exchanges_the_content(

@@ -259,6 +259,27 @@ def test_a_destination_that_is_away(world: World, out: Path) -> None:
     assert "not audited. The destination" in page.said and "1 archive, 4.88 KiB" in page.said
 
 
+def test_destinations_beyond_a_folder(world: World, out: Path) -> None:
+    """Of each place that copies go to the page says how many are owed, even where none ever went;
+    none is contacted, and none reads as if its audit had failed."""
+    first = night(world, out, ago(hours=26))
+    night(world, out, ago(hours=2))
+    config = world.config.read_text()
+    several = f'["{out}", "rclone:far:backups", "github:ada/backups"]'
+    world.config.write_text(config.replace(f'destination = "{out}"', f"destination = {several}"))
+    with open_ledger(world.state / "ledger.db") as ledger:
+        rows = {row.name: replace(row, sha256="0" * 64) for row in ledger.archives()}
+        ledger.put(*rows.values(), replace(rows[first], destination="rclone:far:backups"))
+    (one,) = json.loads(world.run("--json", "report", "-o", "report.html").out)["apps"]
+    page = Page((world.directory / "report.html").read_text())
+    told = [(each["destination"], each["archives"], each["owed"]) for each in one["destinations"]]
+    assert told == [(str(out), 2, None), ("rclone:far:backups", 1, 1), ("github:ada/backups", 0, 2)]
+    assert [each["destination"] for each in one["audited"]] == [str(out)]
+    row_of = page.said.partition("github:ada/backups 0 0")[2]
+    assert "2 as the ledger knows it" in row_of[:60]
+    assert "It was not looked at" not in page.said and "not audited" not in page.said
+
+
 def test_a_destination_that_hangs(world: World, out: Path) -> None:
     """A dead mount is not waited for: the page is there soon, and says so."""
     night(world, out, ago(hours=1))

@@ -1,5 +1,6 @@
 """JSON.md: whatever a command prints with --json is described there, and nothing else."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -229,3 +230,16 @@ def test_a_key_that_does_not_fit_is_described(nightly: World, other_keys: Keys) 
     done = nightly.run("--json", "keycheck", "-i", other_keys.identity)
     assert done.code == 12
     assert undescribed(json.loads(done.out), WORDS["keycheck"] | WORDS[""]) == set()
+
+
+def test_every_code_of_a_finding_is_described() -> None:
+    """A program may rely on a code: JSON.md names each that is in the package."""
+    package = Path(agebackup.__file__).parent
+    found = set()
+    for folder in ("cli", "model", "operations"):
+        for file in (package / folder).glob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text())):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding":
+                    code = call.args[1] if len(call.args) > 1 else None
+                    found |= {code.value} if isinstance(code, ast.Constant) else set()
+    assert len(found) > 80 and not {code for code in found if f"`{code}`" not in DOCUMENT}

@@ -124,6 +124,12 @@ def test_secrets_of_other_programs_are_not_passed_on(text: str) -> None:
     assert SECRET not in complaint(1, text).said
 
 
+@pytest.mark.parametrize("token", ["gho_A1b2C3d4", "github_pat_11AB_c9", f"v1.{'0a' * 20}"])
+def test_the_tokens_of_github_are_known_by_their_form(token: str) -> None:
+    """Where nothing names it as a secret, a token of GitHub's is hidden all the same."""
+    assert without_credentials(f"refused for ({token})") == "refused for ((not shown))"
+
+
 def test_harmless_words_stay() -> None:
     """What is no secret is told as it was."""
     for text in ('open "https://host/a/b": no such file', "token expired", "2 keys: none"):

@@ -8,7 +8,7 @@ import click
 from agebackup.cli.choosing import to_option
 from agebackup.cli.console import Console, console
 from agebackup.cli.findings import fields, told
-from agebackup.cli.remotes import is_remote, remote_for
+from agebackup.cli.remotes import destination_at, is_folder
 from agebackup.cli.scope import Place, now, places, remote_places
 from agebackup.cli.settings import current, global_options
 from agebackup.cli.terminal import human_bytes
@@ -54,8 +54,8 @@ def command(app: str | None, to: str | None, **options: Any) -> int:
     found = places(app, to, out)
     further = remote_places(app, out) if to is None and not options["no_remotes"] else ()
     every = (*found, *further)
-    folders = [place for place in every if not is_remote(place.to)]
-    remotes = [place for place in every if is_remote(place.to)]
+    folders = [place for place in every if is_folder(place.to)]
+    remotes = [place for place in every if not is_folder(place.to)]
     ledger, finding = ledger_or_finding(directories.ledger_file())
     try:
         tasks = orders(folders, amount, app, declared=to is None)
@@ -101,7 +101,7 @@ def _remote_orders(remotes: Sequence[Place], app: str | None, out: Console) -> "
     """Return one order for each remote, by whatever names it goes."""
     from agebackup.operations.remoteaudit import RemoteOrder
 
-    found = {remote.key: remote for remote in (remote_for(place.to, out) for place in remotes)}
+    found = {remote.key: remote for remote in (destination_at(place.to, out) for place in remotes)}
     apps = None if app is None else frozenset({app})
     return [RemoteOrder(remote, now(), apps, _shared(remotes)) for remote in found.values()]
 

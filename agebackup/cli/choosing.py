@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agebackup.cli.console import Console
-from agebackup.cli.remotes import destination_at, is_remote
+from agebackup.cli.remotes import destination_at, is_folder
 from agebackup.cli.scope import Place, known_config, known_ledger, now, places, remote_places
 from agebackup.errors import (
     AgebackupError,
@@ -94,7 +94,7 @@ def chosen(text: str, to: str | None, console: Console, *, tell: bool = True) ->
     from agebackup.model.addressing import parse_wanted, unknown
 
     wanted = None if "/" in text else parse_wanted(text)
-    maybe_here = (wanted is None or wanted.name) and not (to and is_remote(to))
+    maybe_here = (wanted is None or wanted.name) and (not to or is_folder(to))
     if "/" in text or (maybe_here and os.path.lexists(text)):
         return at_path(Path(text))
     if wanted is None:
@@ -251,7 +251,7 @@ def opened(
     """
     from agebackup.cli.wiring import folder_at
 
-    if to and is_remote(to):
+    if to and not is_folder(to):
         raise UsageError(
             f"{printable(to)} is no folder, and this command works on files.",
             hint="Name a directory.",

@@ -114,7 +114,7 @@ class _Visit:
             )
             return
         profiles = [config.app(self.app)] if self.app else config.apps
-        declared = [one.destination for one in profiles if one.destination is not None]
+        declared = [folder for one in profiles for folder in one.folders]
         alive, stuck = answering(declared, self.out.progress)
         yield from stuck
         self.stuck = frozenset(declared) - alive
@@ -173,7 +173,7 @@ class _Visit:
     def _keys(self) -> "Iterator[Finding]":
         from agebackup.cli.doctor_keys import of_keys
 
-        return of_keys(self.resolved, self.out)
+        return of_keys(self.resolved, self.stuck, self.out)
 
     def _signatures(self) -> "Iterator[Finding]":
         from agebackup.cli.doctor_keys import of_signatures

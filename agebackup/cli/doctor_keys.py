@@ -30,13 +30,16 @@ def named_key(out: Console) -> Path | None:
     return Path(variable) if variable else None
 
 
-def of_keys(resolved: "Sequence[Resolution]", out: Console) -> "Iterator[Finding]":
-    """Yield private keys that lie where they should not."""
+def of_keys(
+    resolved: "Sequence[Resolution]", stuck: "frozenset[Path]", out: Console
+) -> "Iterator[Finding]":
+    """Yield private keys that lie where they should not; the folders `stuck` are not looked at."""
     from agebackup.cli import directories
     from agebackup.operations.keysearch import Place, of_places
 
     profiles = [one.profile for one in resolved]
-    found = [Place(one.destination, "destination") for one in profiles if one.destination]
+    folders = dict.fromkeys(folder for one in profiles for folder in one.folders)
+    found = [Place(folder, "destination") for folder in folders if folder not in stuck]
     for one in resolved:
         trees = one.source.trees if one.source is not None else ()
         found += [Place(tree.path, "source") for tree in trees]

@@ -88,7 +88,7 @@ def _require_there(path: Path) -> None:
 
 def _require_apart(path: Path, out: Console) -> None:
     for profile in declared(None, out):
-        if profile.destination is not None and contains(folder_of(profile.destination), path):
+        if any(contains(folder_of(folder), path) for folder in profile.folders):
             raise RefusedError(
                 f"The private key {printable(str(path))} lies in the destination of "
                 f"{profile.name}: whoever gets hold of the folder opens every archive.",

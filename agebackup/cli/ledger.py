@@ -10,7 +10,7 @@ from agebackup.cli.origin import refuse_signers
 from agebackup.cli.output import described
 from agebackup.cli.reading import reading, reading_options, workspace_option
 from agebackup.cli.rekeyed import rekeyed_command
-from agebackup.cli.remotes import is_remote
+from agebackup.cli.remotes import is_folder
 from agebackup.cli.settings import IDENTITY_VARIABLE, Group, current, global_options
 from agebackup.errors import UsageError, VerificationError, counted, printable, worst
 
@@ -114,7 +114,8 @@ def rebuild_command(destinations: tuple[str, ...], **options: Any) -> int:
     to = console(current(), "ledger-rebuild")
     if not all(destinations):
         raise UsageError("DEST is empty.", hint="Name the directory that holds the archives.")
-    for one in filter(is_remote, destinations):
+    beyond = [one for one in destinations if not is_folder(one)]
+    for one in beyond:
         raise UsageError(
             f"{printable(one)} is no folder, and a ledger is rebuilt from files.",
             hint="Fetch its archives into a directory first: agebackup get.",

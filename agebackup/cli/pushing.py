@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agebackup.model.profile import Profile
     from agebackup.model.whereabouts import Whereabouts
     from agebackup.operations.push import PushReport
-    from agebackup.operations.pusheverywhere import Places, Push, Pushing
+    from agebackup.operations.pusheverywhere import Places, Pusher, Pushing
     from agebackup.operations.pushlooks import PushOrder
     from agebackup.operations.record import Post
     from agebackup.system.progress import Progress
@@ -42,7 +42,7 @@ def push_places(profile: "Profile", remotes: "Sequence[Whereabouts]", to: Consol
     return Places(folder, reach, lock_file, directories.claims())
 
 
-def pusher(profile: "Profile | None", to: Console) -> "Push | None":
+def pusher(profile: "Profile | None", to: Console) -> "Pusher | None":
     """Return what carries the archives of `profile` away after a run; None where nothing does."""
     if profile is None or not profile.remotes or profile.destination is None:
         return None

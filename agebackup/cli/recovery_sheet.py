@@ -170,10 +170,11 @@ def _guard(path: Path, identities: tuple[Path, ...], out: Console) -> None:
     from agebackup.model.names import folder_of
     from agebackup.operations.recovery_sheet import guard_sheet
 
-    known: list[Path] = []
+    config = known_config(out)
+    known = [folder for one in config.apps for folder in one.folders] if config else []
     with suppress(NotFoundError):
-        known = [folder_of(Path(os.path.abspath(place.to))) for place in places(None, None, out)]
-    guard_sheet(path, identities, known)
+        known += [Path(os.path.abspath(place.to)) for place in places(None, None, out)]
+    guard_sheet(path, identities, list(dict.fromkeys(map(folder_of, known))))
 
 
 def _checked(

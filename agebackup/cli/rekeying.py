@@ -89,8 +89,8 @@ def keep_directory(given: str | None, ledger: "Ledger | None", console: Console)
     if not given or not os.path.isdir(given):
         raise NotFoundError(f"There is no directory {shown}.", hint="Make it first: mkdir -m 700.")
     config = known_config(console)
-    declared = [one.destination for one in config.apps] if config else []
-    known = {folder_at(str(one)).key for one in declared if one}
+    declared = [folder for one in config.apps for folder in one.folders] if config else []
+    known = {folder_at(str(one)).key for one in declared}
     known |= {one.path for one in ledger.destinations()} if ledger else set()
     real = os.path.realpath(given)
     for folder in sorted(known):

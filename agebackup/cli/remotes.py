@@ -12,15 +12,12 @@ if TYPE_CHECKING:
     from agebackup.destinations.interface import Destination, Means, Remote
     from agebackup.destinations.rclone import Rclone
 
-__all__ = [
-    "Destination",
-    "Remote",
-    "destination_at",
-    "is_remote",
-    "means_for",
-    "remote_at",
-    "remote_for",
-]
+__all__ = ["Destination", "Remote", "destination_at", "is_folder", "remote_at"]
+
+
+def is_folder(text: str) -> bool:
+    """Return whether `text` names a folder, not a place beyond. Raises `UsageError`."""
+    return parse_whereabouts(text).is_folder
 
 
 def destination_at(text: str, to: Console) -> "Folder | Remote":
@@ -32,46 +29,38 @@ def destination_at(text: str, to: Console) -> "Folder | Remote":
     return listed_folder(place.place) if place.is_folder else remote_at(place, to)
 
 
-def is_remote(text: str) -> bool:
-    """Return whether `text` names something else than a folder. Raises `UsageError`."""
-    return not parse_whereabouts(text).is_folder
-
-
-def remote_for(text: str, to: Console) -> "Remote":
-    """Return the remote that `text` names, for a folder one that is a folder."""
-    return remote_at(parse_whereabouts(text), to)
-
-
 def remote_at(place: Whereabouts, to: Console) -> "Remote":
-    """Return what carries copies to `place` and from it; nothing is reached yet."""
+    """Return what carries copies to `place`, be it a folder, and from it; nothing is reached yet.
+
+    Warns where the bandwidth was to be limited and cannot be.
+    """
+    if place.kind == "rclone":
+        return rclone_at(place, to)
+    if place.bandwidth:
+        to.progress.warn(f"Only rclone limits its bandwidth: {place.text} takes what there is.")
+    if place.kind == "github":
+        return github_at(place, to)
     from agebackup.destinations.folder import listed_folder
     from agebackup.destinations.mirror import Mirror
 
-    means = means_for(place, to)
-    if place.kind == "rclone":
-        return rclone_at(place, to)
-    if place.is_folder:
-        return Mirror(listed_folder(place.place), means)
-    return github_at(place, to)
+    return Mirror(listed_folder(place.place), _means(place, to))
 
 
 def github_at(place: Whereabouts, to: Console) -> "GitHub":
-    """Return the releases of the repository `place`; warn that no bandwidth can be limited."""
+    """Return the releases of the repository `place`."""
     from agebackup.destinations.github import GitHub
 
-    if place.bandwidth:
-        to.progress.warn(f"gh cannot limit its bandwidth: {place.text} takes what there is.")
-    return GitHub(place, means_for(place, to))
+    return GitHub(place, _means(place, to))
 
 
 def rclone_at(place: Whereabouts, to: Console) -> "Rclone":
     """Return what reaches `place`, which is one of rclone's."""
     from agebackup.destinations.rclone import Rclone
 
-    return Rclone(place, means_for(place, to))
+    return Rclone(place, _means(place, to))
 
 
-def means_for(place: Whereabouts, to: Console) -> "Means":
+def _means(place: Whereabouts, to: Console) -> "Means":
     """Return what a remote works with: the programs it runs have the whole environment."""
     from agebackup.destinations.interface import Means
 

@@ -166,6 +166,7 @@ def _fields(one: "AppOverview") -> dict[str, Any]:
                 "bytes": shelf.bytes,
                 "newest": shelf.present[0].name if shelf.present else None,
                 "seen": shelf.seen,
+                "owed": shelf.owed,
             }
             for shelf in one.shelves
         ],

@@ -133,13 +133,10 @@ def _watched(
     drills: "Mapping[str, Timer]",
 ) -> "Iterable[Watched]":
     from agebackup.cli import directories
-    from agebackup.model.whereabouts import parse_whereabouts
     from agebackup.operations.status import Watched
 
     for place in found:
         assert place.app is not None
-        if parse_whereabouts(place.to).kind != "folder":
-            continue  # an undeclared app's copies: where they come from is judged
         path = Path(os.path.abspath(place.to))
         heard, success = last_told(place.app)
         yield Watched(

@@ -214,10 +214,7 @@ def _writable(profiles: list[Profile], out: Console) -> tuple[Path, ...]:
     """Return the directories that runs write to: SQLite needs its -shm beside a live database."""
     found = [*own_places(), *carriers_own_places(profiles, out.settings.environment)]
     for profile in profiles:
-        destination = profile.destination
-        assert destination is not None
-        found.append(folder_of(destination))
-        found += [Path(place.place) for place in profile.remotes if place.is_folder]
+        found += map(folder_of, profile.folders)
         found += [profile.root] if profile.root else []
         found += [entry.path if entry.pattern else entry.path.parent for entry in profile.databases]
     return tuple(dict.fromkeys(found))

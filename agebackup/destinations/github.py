@@ -89,7 +89,7 @@ class GitHub:
     def capabilities(self) -> Capabilities:
         """A release appears whole. A server that tells no hash is warned of when archives go there,
         and sizes alone are compared."""
-        return Capabilities(atomic=True, compares="hash", limits=False)
+        return Capabilities(atomic=True, compares="hash")
 
     def called(self, name: str) -> str:
         """Return the place with `name`."""

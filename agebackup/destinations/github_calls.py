@@ -11,6 +11,7 @@ from agebackup.destinations.github_faults import Answer, LimitedError, fault, no
 from agebackup.destinations.interface import Means, OutOfReachError
 from agebackup.errors import AgebackupError, FailedError
 from agebackup.system.clock import wait
+from agebackup.system.process import NotStartedError
 from agebackup.system.transfers import StalledError, Traffic, run_transfer
 
 Result = TypeVar("Result")
@@ -166,9 +167,7 @@ class Calls:
             )
         except StalledError as error:
             raise OutOfReachError(f"GitHub: {error.message}", hint=error.hint) from None
-        except FailedError as error:
-            if not error.message.startswith("The command gh cannot be started"):
-                raise
+        except NotStartedError as error:
             raise FailedError(
                 error.message, hint="Install gh (cli.github.com), then gh auth login."
             ) from None

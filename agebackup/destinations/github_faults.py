@@ -12,8 +12,8 @@ from agebackup.errors import (
     RefusedError,
     printable,
 )
+from agebackup.model.credentials import without_credentials
 
-_TOKEN = re.compile(r"gh[a-z]_\w+|github_pat_\w+|v1\.[0-9a-f]{40}|(?i:bearer|token) +\S+")
 _LONGEST = 300
 _LOGIN = "Log in with gh auth login, and see with gh auth status who you are."
 _LIMITS = ("rate limit", "abuse detection", "secondary rate")
@@ -39,8 +39,8 @@ class Answer:
 
 
 def shown(text: str) -> str:
-    """Return `text` fit for a person: one short line, and no token in it."""
-    line = " ".join(_TOKEN.sub("(not shown)", text).split()).removeprefix("gh: ")
+    """Return `text` fit for a person: one short line, and no secret in it."""
+    line = " ".join(without_credentials(text).split()).removeprefix("gh: ")
     return printable(line[:_LONGEST])
 
 

@@ -35,13 +35,11 @@ class Capabilities:
     """What a kind of remote can promise.
 
     `atomic`: a name never shows half a file, not even after a kill. `compares`: what of an archive
-    is compared with what lies there after it was put: its hash, or only its size. `limits`: the
-    bandwidth of transfers can be limited.
+    is compared with what lies there after it was put: its hash, or only its size.
     """
 
     atomic: bool
     compares: Literal["hash", "size"]
-    limits: bool
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Mirror:
     @property
     def capabilities(self) -> Capabilities:
         """A rename is atomic, and what was written is read back."""
-        return Capabilities(atomic=True, compares="hash", limits=False)
+        return Capabilities(atomic=True, compares="hash")
 
     def called(self, name: str) -> str:
         """Return the path of `name` there."""

@@ -47,9 +47,7 @@ class Rclone:
     def capabilities(self) -> Capabilities:
         """What the remote is able to; it is asked once, and raises as `entries` does."""
         traits = self.traits
-        return Capabilities(
-            atomic=traits.moves, compares="hash" if traits.hash else "size", limits=True
-        )
+        return Capabilities(atomic=traits.moves, compares="hash" if traits.hash else "size")
 
     @cached_property
     def traits(self) -> Traits:

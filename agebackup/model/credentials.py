@@ -7,6 +7,7 @@ import re
 
 _HIDDEN = "(not shown)"
 _LOGIN = re.compile(r"(?<=://)[^\s/@\"']+@")
+_GITHUB = re.compile(r"\b(?:gh[a-z]_|github_pat_)\w+|\bv1\.[0-9a-f]{40}\b")
 _HEADER = re.compile(r"(?i)\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}")
 _SECRET_NAME = (
     r"[\w.-]*(?:access[_-]?key|account[_-]?key|passw(?:or)?d|passphrase|secret|signature|credential"
@@ -19,6 +20,6 @@ _NAMED = re.compile(
 
 
 def without_credentials(text: str) -> str:
-    """Return `text` without logins in addresses, and without what is named as a secret in it."""
-    text = _HEADER.sub(rf"\1 {_HIDDEN}", _LOGIN.sub("", text))
+    """Return `text` without logins in addresses, GitHub's tokens, and what is named as a secret."""
+    text = _HEADER.sub(rf"\1 {_HIDDEN}", _GITHUB.sub(_HIDDEN, _LOGIN.sub("", text)))
     return _NAMED.sub(rf"\g<name>\g<quote>{_HIDDEN}", text)

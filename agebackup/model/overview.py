@@ -36,7 +36,8 @@ class Shelf:
 
     `seen` says that they were found there just now; otherwise they are what the ledger knows, and
     `remark` says why nobody looked, where that is a fault. `others` is how many names lie there
-    that are no archive's.
+    that are no archive's. `owed` is how many archives are still to be carried there; None: none
+    are carried there.
     """
 
     destination: str
@@ -44,6 +45,7 @@ class Shelf:
     seen: bool = False
     remark: str = ""
     others: int = 0
+    owed: int | None = None
 
     @property
     def present(self) -> tuple[Shelved, ...]:

@@ -100,6 +100,13 @@ class Profile:
     restore: RestoreRules = field(default_factory=RestoreRules)
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that archives or copies of it are kept in, as it is declared, the first
+        perhaps as FILE.age there."""
+        further = tuple(Path(place.place) for place in self.remotes if place.is_folder)
+        return further if self.destination is None else (self.destination, *further)
+
+    @property
     def max_user_versions(self) -> dict[str, int]:
         """The newest `user_version` that the app understands, by database, where it is declared."""
         return {

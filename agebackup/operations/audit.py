@@ -11,7 +11,7 @@ from agebackup.ledger import Ledger, LedgerError, open_ledger
 from agebackup.model.auditing import amendments, judge
 from agebackup.model.budget import UNLIMITED, USUAL, Budget
 from agebackup.model.evidence import Evidence, Ground, Snapshot, subjects
-from agebackup.model.findings import Finding, worst_first
+from agebackup.model.findings import Finding, Severity, worst_first
 from agebackup.model.records import ArchiveRecord
 from agebackup.model.recovery import RECOVERY_NOTE
 from agebackup.operations.inventory import take_inventory
@@ -97,6 +97,14 @@ def ledger_or_finding(file: Path) -> tuple[Ledger | None, Finding | None]:
 def unusable(error: LedgerError) -> Finding:
     """Return what it means for an audit that the ledger cannot be used."""
     return Finding("error", "ledger-unusable", "", error.message, error.hint)
+
+
+def missing(key: str, held: int, said: str, remedy: str) -> Finding:
+    """Return what it means that the destination `key` is absent, as `said`, where the ledger knows
+    of so many archives that it `held`."""
+    knows = f" The ledger knows {counted(held, 'archive')} there." if held else ""
+    severity: Severity = "error" if held else "warning"
+    return Finding(severity, "destination-missing", key, f"{said}{knows}", remedy)
 
 
 def _audited(order: AuditOrder, ledger: Ledger | None, progress: Progress) -> AuditReport:
@@ -190,12 +198,10 @@ def _absent(order: AuditOrder, rows: Iterable[ArchiveRecord], error: NotFoundErr
     ]
     if not held and not order.declared:
         raise error
-    knows = f" The ledger knows {counted(len(held), 'archive')} there." if held else ""
-    finding = Finding(
-        "error" if held else "warning",
-        "destination-missing",
+    finding = missing(
         key,
-        f"It does not exist.{knows}",
+        len(held),
+        "It does not exist.",
         "If a drive should be mounted there, mount it. If it was moved, name it anew in the "
         "configuration; if it was deleted, make a new backup now: agebackup create",
     )

@@ -17,7 +17,7 @@ from agebackup.errors import (
 )
 from agebackup.ledger import Ledger
 from agebackup.model.afar import NOT_PUSHED, seen_afar
-from agebackup.model.lastrun import Push as PushSummary
+from agebackup.model.lastrun import Push
 from agebackup.operations.pruning import reason
 from agebackup.operations.push import Desk, Failure, PushReport, push
 from agebackup.operations.pushlooks import PushOrder
@@ -26,7 +26,7 @@ from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
 
 
-class Push(Protocol):
+class Pusher(Protocol):
     """What carries copies of an app's archives away, after a run."""
 
     def __call__(
@@ -79,10 +79,10 @@ class Pushing:
         return "; ".join([*said, *([self.stopped.message] if self.stopped else [])])
 
     @property
-    def pushes(self) -> tuple[PushSummary, ...]:
+    def pushes(self) -> tuple[Push, ...]:
         """What is told of each place that was tried."""
         return tuple(
-            PushSummary(
+            Push(
                 one.destination,
                 "ok" if one.complete else "stopped" if one.stopped else "failed",
                 tuple(sent.name for sent in one.sent),
@@ -90,7 +90,7 @@ class Pushing:
                 one.message,
             )
             for one in self.reports
-        ) + ((PushSummary("", "left", message=self.busy.message),) if self.busy else ())
+        ) + ((Push("", "left", message=self.busy.message),) if self.busy else ())
 
 
 class PushStoppedError(StoppedError):

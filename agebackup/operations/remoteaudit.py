@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from agebackup.destinations.interface import OutOfReachError, Remote
-from agebackup.errors import AgebackupError, NotFoundError, StoppedError, counted
+from agebackup.destinations.interface import Destination, OutOfReachError
+from agebackup.errors import AgebackupError, NotFoundError, StoppedError
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.auditing import amendments, judge
 from agebackup.model.evidence import Evidence, Ground, Look, Snapshot
 from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import FolderEntry
-from agebackup.operations.audit import AuditReport, unusable
+from agebackup.operations.audit import AuditReport, missing, unusable
 from agebackup.operations.inventory import take_inventory
 
 
@@ -19,7 +19,7 @@ from agebackup.operations.inventory import take_inventory
 class RemoteOrder:
     """What is to be audited: `remote`, of `apps` (None: all); `shared` as in `AuditOrder`."""
 
-    remote: Remote
+    remote: Destination
     now: datetime
     apps: frozenset[str] | None = None
     shared: frozenset[str] = frozenset()
@@ -77,12 +77,10 @@ def _looks(entries: Iterable[FolderEntry]) -> dict[str, Look]:
 def _absent(order: RemoteOrder, ledger: Ledger | None, error: NotFoundError) -> Finding:
     rows = ledger.archives(destination=order.remote.key) if ledger else ()
     held = [one for one in rows if order.apps is None or one.app in order.apps]
-    knows = f" The ledger knows {counted(len(held), 'archive')} there." if held else ""
-    return Finding(
-        "error" if held else "warning",
-        "destination-missing",
+    return missing(
         order.remote.key,
-        f"{error.message}{knows}",
+        len(held),
+        error.message,
         "If it was moved, name it anew in the configuration; else agebackup push carries copies "
         "there again.",
     )

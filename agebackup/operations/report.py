@@ -38,6 +38,8 @@ AUDIT_SECONDS = 20.0
 RUNS = 5000
 """So many runs of an app are asked for, three months of one every half hour."""
 DRILLS = 200
+Seen = Mapping[str, tuple[FolderEntry, ...] | str]
+"""What lies in each destination, or why nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,8 @@ def _asked(apps: Iterable[str], ledger: Ledger | None, progress: Progress) -> Ma
             return {}
 
 
-def _seen(
-    judged: Iterable[AppStatus], progress: Progress
-) -> Mapping[str, tuple[FolderEntry, ...] | str]:
-    """Return what lies in each destination that answered `status`, or why nothing was seen."""
+def _seen(judged: Iterable[AppStatus], progress: Progress) -> Seen:
+    """Return what lies in each folder that answered `status`, or why nothing was seen."""
     silent = {
         one.destination: finding.fact
         for one in judged
@@ -135,7 +135,7 @@ def _entries(result: Result | None) -> tuple[FolderEntry, ...] | str:
 def _audits(
     order: ReportOrder,
     file: Path,
-    seen: Mapping[str, tuple[FolderEntry, ...] | str],
+    seen: Seen,
     progress: Progress,
 ) -> Mapping[tuple[str, str], Audited]:
     """Return an audit of each app in each destination that was seen, and why others have none."""
@@ -196,7 +196,7 @@ def _understood(destination: str, result: Result | None) -> Audited:
     )
 
 
-def _unaudited(destination: str, seen: Mapping[str, tuple[FolderEntry, ...] | str]) -> Audited:
+def _unaudited(destination: str, seen: Seen) -> Audited:
     why = seen.get(destination)
     return Audited(destination, why if isinstance(why, str) else "It was not looked at.")
 
@@ -205,13 +205,15 @@ def _overview(
     app: str,
     order: ReportOrder,
     known: _Known | None,
-    seen: Mapping[str, tuple[FolderEntry, ...] | str],
+    seen: Seen,
     audits: Mapping[tuple[str, str], Audited],
 ) -> AppOverview:
     judged = tuple(one for one in order.judged if one.app == app)
     rows = known.archives if known else ()
     present = [one for one in rows if one.deleted is None]
+    owed = {copy.destination: len(copy.owed) for one in judged for copy in one.copies}
     places = [one.destination for one in judged if one.destination]
+    places += [place for place in owed if place not in places]
     places += sorted({one.destination for one in present} - {*places})
     policies = {app: order.policies[app]} if app in order.policies else {}
     shelves = []
@@ -226,6 +228,7 @@ def _overview(
                 seen=isinstance(found, tuple),
                 remark=found if isinstance(found, str) else "",
                 others=len(listed.others),
+                owed=owed.get(place),
             )
         )
     return AppOverview(

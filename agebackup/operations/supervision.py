@@ -18,7 +18,7 @@ from agebackup.operations.bookkeeping import Bookkeeping
 from agebackup.operations.create import create, sole_run
 from agebackup.operations.hooks import Telling
 from agebackup.operations.order import Order, Site
-from agebackup.operations.pusheverywhere import Push, Pushing
+from agebackup.operations.pusheverywhere import Pusher, Pushing
 from agebackup.operations.record import Post, Recording
 from agebackup.operations.telling import telling_of, told
 from agebackup.operations.upkeep import before_create, prune_after
@@ -43,7 +43,7 @@ class Charge:
     manual: bool = False
     needed: Callable[[Ledger | None], bool] = lambda ledger: True
     waits: tuple[float, ...] = ()
-    push: Push | None = None
+    push: Pusher | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class CommandResult:
     stderr: str
 
 
+class NotStartedError(FailedError):
+    """A command that could not even be started."""
+
+
 class CommandError(FailedError):
     """A command that ended with another code than 0, or not in time; `result` is how."""
 
@@ -45,18 +49,18 @@ def run_command(
 ) -> CommandResult:
     """Run `argv`, without a shell, in a process group of its own, for at most `seconds`.
 
-    Raises `FailedError` where it cannot be started, `CommandError`, with the last line that it
+    Raises `NotStartedError` where it cannot be started, `CommandError`, with the last line that it
     wrote to stderr, where it ends with another code than 0 or is not done in time; `StoppedError`
     when a stop is asked for. In the last two cases the whole group got SIGTERM, then SIGKILL.
     """
-    return _talk(argv, (b"", Deadline(seconds)), progress, _Surroundings(cwd, environment))
+    return _talk(argv, (b"", Deadline(seconds)), progress, Surroundings(cwd, environment))
 
 
 def tell_command(
     argv: Sequence[str], said: bytes, *, seconds: float, progress: Progress, cwd: Path | None
 ) -> CommandResult:
     """Run `argv` as `run_command` does, with `said` on its stdin, which it need not read."""
-    return _talk(argv, (said, Deadline(seconds)), progress, _Surroundings(cwd))
+    return _talk(argv, (said, Deadline(seconds)), progress, Surroundings(cwd))
 
 
 def ask_command(
@@ -68,7 +72,7 @@ def ask_command(
     environment: Mapping[str, str] | None = None,
 ) -> CommandResult:
     """Run `argv` as `tell_command` does, without a terminal: it cannot ask anybody anything."""
-    around = _Surroundings(None, environment, alone=True)
+    around = Surroundings(None, environment, alone=True)
     return _talk(argv, (said, Deadline(seconds)), progress, around)
 
 
@@ -96,18 +100,21 @@ def follow_command(
 
     What `listener.heard` raises ends the command, and is raised.
     """
-    around = _Surroundings(None, environment, alone=True, listener=listener)
+    around = Surroundings(None, environment, alone=True, listener=listener)
     return _talk(argv, (b"", listener.deadline), progress, around)
 
 
 @dataclass(frozen=True)
-class _Surroundings:
-    cwd: Path | None
+class Surroundings:
+    """Where a command runs. `alone`: without a terminal. `listener` follows it, if there is one."""
+
+    cwd: Path | None = None
     environment: Mapping[str, str] | None = None
     alone: bool = False
     listener: Listener | None = None
 
     def conversation(self, child: "subprocess.Popen[bytes]", said: bytes) -> Conversation:
+        """Return what talks with `child` over its pipes."""
         assert child.stdout and child.stderr
         outputs, listener = (child.stdout, child.stderr), self.listener
         if listener is None:
@@ -119,27 +126,10 @@ def _talk(
     argv: Sequence[str],
     given: tuple[bytes, Deadline],
     progress: Progress,
-    around: _Surroundings,
+    around: Surroundings,
 ) -> CommandResult:
     shown, (said, deadline) = printable(argv[0]), given
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE if said else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=around.cwd,
-            env=around.environment,
-            process_group=None if around.alone else 0,
-            start_new_session=around.alone,
-            bufsize=0,
-        )
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise FailedError(
-            f"The command {shown} cannot be started: {why}.",
-            hint="Check that it is installed, and give its whole path.",
-        ) from None
+    child = launch(argv, around, stdin=subprocess.PIPE if said else subprocess.DEVNULL)
     with child:
         pipes = around.conversation(child, said)
         try:
@@ -155,6 +145,31 @@ def _talk(
     if result.code:
         raise _command_failed(shown, outcome.ended(result.code), result)
     return result
+
+
+def launch(argv: Sequence[str], around: Surroundings, *, stdin: int) -> "subprocess.Popen[bytes]":
+    """Start `argv`, without a shell, as the leader of a process group, with pipes for its outputs.
+
+    `stdin` is what `subprocess` has for it. Raises `NotStartedError`.
+    """
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=around.cwd,
+            env=around.environment,
+            process_group=None if around.alone else 0,
+            start_new_session=around.alone,
+            bufsize=0,
+        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise NotStartedError(
+            f"The command {printable(argv[0])} cannot be started: {why}.",
+            hint="Check that it is installed, and give its whole path, or see to PATH.",
+        ) from None
 
 
 def end_group(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

@@ -14,6 +14,7 @@ from agebackup.system import libc, outcome
 from agebackup.system.commands import CommandError as CommandError
 from agebackup.system.commands import CommandResult as CommandResult
 from agebackup.system.commands import Listener as Listener
+from agebackup.system.commands import NotStartedError as NotStartedError
 from agebackup.system.commands import ask_command as ask_command
 from agebackup.system.commands import follow_command as follow_command
 from agebackup.system.commands import run_command as run_command

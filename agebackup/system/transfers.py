@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from agebackup.errors import FailedError, printable
+from agebackup.errors import FailedError
 from agebackup.system.clock import Deadline
-from agebackup.system.commands import CommandResult, end_group
+from agebackup.system.commands import CommandResult, Surroundings, end_group, launch
 from agebackup.system.conversation import TICK
 from agebackup.system.progress import Progress
 from agebackup.system.streams import PIPE_BYTES, enlarge_pipe
@@ -47,26 +47,12 @@ def run_transfer(
     """Run `argv`, without a shell, in a process group of its own, until it ends by itself.
 
     Returns how it ended, whatever its code; `stdout` is "", `stderr` its last 64 KiB. It need not
-    read all that is given. When this process is killed its stdin ends early. Raises `FailedError`
-    where it cannot be started, `StalledError`, and `StoppedError` when a stop is asked for; then
-    the whole group was ended.
+    read all that is given. When this process is killed its stdin ends early. Raises
+    `NotStartedError`, `StalledError`, and `StoppedError` when a stop is asked for; in the last two
+    cases the whole group was ended.
     """
-    try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL if traffic.given is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            process_group=0,
-            bufsize=0,
-        )
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise FailedError(
-            f"The command {printable(argv[0])} cannot be started: {why}.",
-            hint="Check that it is installed, and that PATH leads to it.",
-        ) from None
+    stdin = subprocess.DEVNULL if traffic.given is None else subprocess.PIPE
+    child = launch(argv, Surroundings(environment=environment), stdin=stdin)
     with child:
         try:
             passage = _Passage(child, traffic)

@@ -197,6 +197,22 @@ def test_dry_runs_carry_nothing_and_say_what_would_go(mirrored: World) -> None:
     assert archives(mirrored, "there") == {}
 
 
+def test_a_dry_run_goes_on_behind_a_place_that_is_away(
+    world: World, app: SampleApp, keys: Keys
+) -> None:
+    """push --dry-run says what each place would get, and why one cannot be looked into."""
+    declare(world, app, keys, str(world.directory / "away"), str(world.directory / "there"))
+    (world.directory / "there").mkdir()
+    assert world.run("create", "notes", "--no-push").code == 0
+    planned = world.run("push", "--dry-run", "--json")
+    assert planned.code == 10, planned.err
+    away, there = result(planned.out)["destinations"]
+    assert away["status"] == "failed" and "does not exist" in away["failures"][0]["message"]
+    assert [one["name"] for one in there["pushed"]] == list(archives(world, "here"))
+    said = world.run("push", "--dry-run").err
+    assert "away does not exist" in said and "1 archive would be carried" in said
+
+
 @pytest.mark.parametrize(
     "words, code, said",
     [

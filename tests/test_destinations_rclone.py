@@ -146,6 +146,28 @@ def test_a_server_that_came_back_is_found_by_a_later_attempt(
     assert (own_server.root / "backups" / NAME).stat().st_size == 5000
 
 
+def test_a_server_that_stays_away_costs_as_many_attempts_as_said(
+    bench: Bench, own_server: Server
+) -> None:
+    """Listing and putting each try as often as the pauses say, and the message counts right."""
+    warned: list[str] = []
+
+    class Noting(Progress):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    own_server.kill()
+    means = replace(bench.means, progress=Noting())
+    means = replace(means, environment={**means.environment, **at(own_server)})
+    place = parse_whereabouts("rclone:webdav:backups")
+    for act in (lambda one: one.entries(), lambda one: one.put(bench.parcel())):
+        warned.clear()
+        with pytest.raises(OutOfReachError) as caught:
+            act(Rclone(place, means, Pace(pauses=(0.01, 0.01), connect=5, retries=1)))
+        assert len(warned) == 2
+        assert caught.value.message.count("It was tried 3 times.") == 1
+
+
 def test_a_transfer_that_stands_still_is_given_up(bench: Bench) -> None:
     """A server that accepts and never answers is left after a time, and said to be out of reach."""
     _, place = bench.fresh("local")

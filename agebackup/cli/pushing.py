@@ -115,7 +115,11 @@ def tell_report(report: "PushReport", to: Console) -> None:
         say(f"  {where}: {counted(len(report.pruning.pruned), 'archive')} pruned")
     if report.pruning.message:
         to.output.warn(report.pruning.message)
-    for line in shortened([_failure(one.archive, one.error.message) for one in report.failures]):
+    said = [
+        _failure(one.archive, one.error.message.removeprefix(f"{where}: "))
+        for one in report.failures
+    ]
+    for line in shortened(said):
         to.output.warn(f"Not pushed to {where}: {line}")
     for hint in dict.fromkeys(one.error.hint for one in report.failures if one.error.hint):
         say(f"  {hint}")

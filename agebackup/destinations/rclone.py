@@ -28,6 +28,7 @@ from agebackup.system.durable import TEMPORARY_NAME
 from agebackup.system.workspace import private_directory
 
 _Result = TypeVar("_Result")
+_ABSENT = "See that the path is written right (rclone lsf); the first push makes it."
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Rclone:
         Of two files that have one name, as Google Drive allows, nobody knows which would be read:
         they are one entry, partial.
         """
+        self.traits  # noqa: B018  its attempts are not to multiply with those of the listing
         found = self._persistently(self._listed)
         counts = Counter(row["Name"] for row in found)
         rows = {row["Name"]: row for row in found}
@@ -219,9 +221,10 @@ class Rclone:
         try:
             found = self.program.ask_json("lsjson", *plain, "--", self._at(""))
         except NotFoundError as error:
+            said = error.message.removeprefix(f"{printable(self.key)}: ")
             raise NotFoundError(
-                f"The destination {printable(self.key)} does not exist. {error.message}",
-                hint=error.hint if "remote" in error.hint else "The first push makes it.",
+                f"The destination {printable(self.key)} does not exist: {said}",
+                hint=error.hint if "remote" in error.hint else _ABSENT,
             ) from None
         return [row for row in found if isinstance(row.get("Name"), str)]
 

@@ -179,3 +179,15 @@ def test_numbers_go_on_from_the_archive_here(machine: Machine) -> None:
     machine.ledger.amend(here, former=(here.sha256,), sha256="f" * 64)
     after = machine.ledger.sequel("notes")
     assert (after.sequence, after.previous_sha256) == (8, "f" * 64)
+
+
+def test_what_is_in_the_way_there_leaves_the_copy_owed(machine: Machine) -> None:
+    """A directory, or a link, of an archive's name there is no copy, and no push calls it one."""
+    machine.make()
+    (name,) = os.listdir(machine.here.path)
+    (machine.there.folder.path / name).mkdir()
+    report = machine.push()
+    assert not report.complete and report.owed == (name,) and not report.left
+    (machine.there.folder.path / name).rmdir()
+    again = machine.push()
+    assert again.complete and not again.owed and machine.copies == {name}

@@ -157,10 +157,12 @@ def test_a_server_that_came_back_is_found_by_a_later_attempt(
 def test_a_transfer_that_stands_still_is_given_up(bench: Bench) -> None:
     """A server that accepts and never answers is left after a time, and said to be out of reach."""
     _, place = bench.fresh("local")
-    path = bench.program('case "$*" in *copyto*) exec sleep 1000;; esac; exec $real "$@"')
-    remote = bench.remote(place, Pace(pauses=(), idle=0.5), PATH=path)
+    asked = bench.tmp_path / "asked"
+    script = f'case "$*" in *copyto*) echo >> {asked}; exec sleep 1000;; esac; exec $real "$@"'
+    remote = bench.remote(place, Pace(pauses=(0, 0), idle=3), PATH=bench.program(script))
     with pytest.raises(OutOfReachError, match="nothing moved"):
-        remote.program.carry(str(bench.parcel().path), f"{place}/x", 10, compare=False)
+        remote.put(bench.parcel())
+    assert len(asked.read_text()) == 1  # the others wait for the next push
 
 
 def test_what_the_server_changed_in_passing_is_noticed(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agebackup.destinations.attempts import PAUSES
-from agebackup.destinations.interface import Means, OutOfReachError
+from agebackup.destinations.interface import Means, OutOfReachError, StoodStillError
 from agebackup.destinations.rclone_errors import Complaint, bytes_done, complaint
 from agebackup.errors import (
     AgebackupError,
@@ -141,7 +141,7 @@ class Program:
             ).stdout
         except CommandError as error:
             if listener.deadline.expired:
-                raise OutOfReachError(
+                raise StoodStillError(
                     f"{self.shown}: nothing moved for {listener.deadline.seconds:,.0f} seconds.",
                     hint="See whether the server answers: rclone lsd; then push again.",
                 ) from None

@@ -83,6 +83,6 @@ def _absent(order: RemoteOrder, ledger: Ledger | None, error: NotFoundError) -> 
         "destination-missing",
         order.remote.key,
         f"{error.message}{knows}",
-        "If it was moved, name it anew in the configuration; else agebackup push carries copies "
-        "there again.",
+        "If it was moved, name it anew in the configuration; else agebackup push --yes carries "
+        "copies there again.",
     )

@@ -1,6 +1,7 @@
 """push, and what create and run do with further destinations: folders, a remote of rclone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -256,7 +257,9 @@ RCLONE = "[box]\ntype = alias\nremote = {path}\n"
 
 
 def test_a_remote_of_rclone_is_pushed_to(world: World, app: SampleApp, keys: Keys) -> None:
-    """Any remote that rclone knows is a destination; a limit of bandwidth is handed through."""
+    """Any remote that rclone knows is a destination; a limit of bandwidth is handed through.
+
+    Where the whole place is gone, a person says whether it is to be filled again."""
     config = world.directory / "rclone.conf"
     config.write_text(RCLONE.format(path=world.directory / "cloud"))
     declare(world, app, keys, "rclone:box:notes")
@@ -270,3 +273,8 @@ def test_a_remote_of_rclone_is_pushed_to(world: World, app: SampleApp, keys: Key
     assert archives(world, "cloud/notes") == archives(world, "here")
     fresh = world.run("status", "--json", env={**world.env, "PATH": "/nowhere"})
     assert fresh.code == 0, fresh.out + fresh.err
+    shutil.rmtree(world.directory / "cloud" / "notes")
+    gone = world.run("push", "notes", env=env)
+    assert gone.code == 3 and "--yes" in gone.err, gone.err
+    assert world.run("push", "notes", "--yes", env=env).code == 0
+    assert archives(world, "cloud/notes") == archives(world, "here")

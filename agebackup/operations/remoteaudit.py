@@ -92,6 +92,6 @@ def _absent(order: RemoteOrder, ledger: Ledger | None, error: NotFoundError) -> 
         order.remote.key,
         len(held),
         error.message,
-        "If it was moved, name it anew in the configuration; else agebackup push carries copies "
-        "there again.",
+        "If it was moved, name it anew in the configuration; else agebackup push --yes carries "
+        "copies there again.",
     )

@@ -146,6 +146,19 @@ def test_a_destination_that_is_away_is_an_error(world: World, nightly: Path) -> 
     assert "destination-missing" in problems
 
 
+def test_a_further_folder_is_looked_at_like_the_first(world: World, nightly: Path) -> None:
+    """A second folder that is absent is found by day; config check names where copies go."""
+    further = world.directory / "further"
+    text = world.config.read_text()
+    world.config.write_text(text.replace(f'"{nightly}"', f'["{nightly}", "{further}"]'))
+    assert f"copies to    {further}" in world.run("config", "check").out
+    code, _, problems = _doctor(world)
+    assert code == 4 and problems["destination-missing"] == str(further)
+    further.mkdir(mode=0o700)
+    _, _, problems = _doctor(world)
+    assert "destination-missing" not in problems
+
+
 def test_what_an_audit_sees_is_said_here_too(world: World, nightly: Path) -> None:
     """The cheap part: sizes and headers."""
     (archive,) = nightly.glob("notes-*.age")

@@ -1,6 +1,7 @@
 """push, and what create and run do with further destinations: folders, a remote of rclone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,22 @@ def test_dry_runs_carry_nothing_and_say_what_would_go(mirrored: World) -> None:
     assert archives(mirrored, "there") == {}
 
 
+def test_a_dry_run_goes_on_behind_a_place_that_is_away(
+    world: World, app: SampleApp, keys: Keys
+) -> None:
+    """push --dry-run says what each place would get, and why one cannot be looked into."""
+    declare(world, app, keys, str(world.directory / "away"), str(world.directory / "there"))
+    (world.directory / "there").mkdir()
+    assert world.run("create", "notes", "--no-push").code == 0
+    planned = world.run("push", "--dry-run", "--json")
+    assert planned.code == 10, planned.err
+    away, there = result(planned.out)["destinations"]
+    assert away["status"] == "failed" and "does not exist" in away["failures"][0]["message"]
+    assert [one["name"] for one in there["pushed"]] == list(archives(world, "here"))
+    said = world.run("push", "--dry-run").err
+    assert "away does not exist" in said and "1 archive would be carried" in said
+
+
 @pytest.mark.parametrize(
     "words, code, said",
     [
@@ -248,7 +265,9 @@ RCLONE = "[box]\ntype = alias\nremote = {path}\n"
 
 
 def test_a_remote_of_rclone_is_pushed_to(world: World, app: SampleApp, keys: Keys) -> None:
-    """Any remote that rclone knows is a destination; a limit of bandwidth is handed through."""
+    """Any remote that rclone knows is a destination; a limit of bandwidth is handed through.
+
+    Where the whole place is gone, a person says whether it is to be filled again."""
     config = world.directory / "rclone.conf"
     config.write_text(RCLONE.format(path=world.directory / "cloud"))
     declare(world, app, keys, "rclone:box:notes")
@@ -262,3 +281,8 @@ def test_a_remote_of_rclone_is_pushed_to(world: World, app: SampleApp, keys: Key
     assert archives(world, "cloud/notes") == archives(world, "here")
     fresh = world.run("status", "--json", env={**world.env, "PATH": "/nowhere"})
     assert fresh.code == 0, fresh.out + fresh.err
+    shutil.rmtree(world.directory / "cloud" / "notes")
+    gone = world.run("push", "notes", env=env)
+    assert gone.code == 3 and "--yes" in gone.err, gone.err
+    assert world.run("push", "notes", "--yes", env=env).code == 0
+    assert archives(world, "cloud/notes") == archives(world, "here")

@@ -383,6 +383,11 @@ def test_what_audit_finds_there(far: Far) -> None:
     assert found["size-differs"] == str(OLD) and found["archive-gone"] == str(gone)
     assert {"rolled-back", "unrecorded", "future-dated"} <= set(found)
     assert next(row for row in far.rows() if row.name == str(OLD)).bad
+    far.put(OLD)
+    later = far.told("audit", "--to", FAR)["findings"]
+    (known,) = [one for one in later if one["code"] == "known-bad"]
+    assert "agebackup push" in known["remedy"]
+    assert f"agebackup delete --to {FAR} {OLD}" in known["remedy"], "never the copy elsewhere"
 
 
 def test_audit_covers_declared_remotes(far: Far, keys: Keys) -> None:

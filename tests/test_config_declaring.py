@@ -81,6 +81,11 @@ def test_what_stands_in_the_file_stays(world: World, app: SampleApp, keys: Keys)
         (("--db", "{db}"), 2, "No recipient"),
         (("--db", "{db}", "-r", "age1nonsense"), 2, "recipient"),
         (("--db", "{db}", "-r", "{key}", "--to", "absent"), 10, "does not exist"),
+        (
+            ("--db", "{db}", "-r", "{key}", "--mkdir", "--to", "github:ada/backups"),
+            2,
+            "in a folder first",
+        ),
         (("--attachments", "absent", "-r", "{key}"), 1, "absent"),
         (("-r", "{key}"), 2, "nothing to back up"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from agebackup.destinations.attempts import PAUSES, persistently
-from agebackup.destinations.interface import OutOfReachError
+from agebackup.destinations.interface import OutOfReachError, StoodStillError
 from agebackup.errors import AgebackupError, FailedError, RefusedError, StoppedError
 from agebackup.system.clock import Stopwatch
 from agebackup.system.progress import Progress, Stop
@@ -62,7 +62,9 @@ def test_three_attempts_are_enough() -> None:
     assert len(PAUSES) == 2 and sorted(PAUSES) == list(PAUSES)
 
 
-@pytest.mark.parametrize("error", [FailedError("No room."), RefusedError("No permission.")])
+@pytest.mark.parametrize(
+    "error", [FailedError("No room."), RefusedError("No permission."), StoodStillError("Silence.")]
+)
 def test_a_permanent_fault_is_not_tried_again(error: AgebackupError) -> None:
     """What another attempt cannot mend is said at once."""
     flaky = Flaky(error)

@@ -1,6 +1,7 @@
 """rclone as a destination, beyond what every kind promises: the real program, real servers."""
 
 import hashlib
+import http.server
 import os
 import shutil
 import signal
@@ -12,12 +13,19 @@ from pathlib import Path
 
 import pytest
 import rclone_servers
+import web
 from rclone_servers import PASSWORD, Server
 
 from agebackup.destinations.interface import Means, OutOfReachError, Parcel
 from agebackup.destinations.rclone import Rclone
 from agebackup.destinations.rclone_program import NotAllowedError, Pace
-from agebackup.errors import AgebackupError, FailedError, NotFoundError, RefusedError
+from agebackup.errors import (
+    AgebackupError,
+    FailedError,
+    NotFoundError,
+    RefusedError,
+    VerificationError,
+)
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.whereabouts import parse_whereabouts
 from agebackup.system.claims import Claims
@@ -146,13 +154,37 @@ def test_a_server_that_came_back_is_found_by_a_later_attempt(
     assert (own_server.root / "backups" / NAME).stat().st_size == 5000
 
 
+def test_a_server_that_stays_away_costs_as_many_attempts_as_said(
+    bench: Bench, own_server: Server
+) -> None:
+    """Listing and putting each try as often as the pauses say, and the message counts right."""
+    warned: list[str] = []
+
+    class Noting(Progress):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    own_server.kill()
+    means = replace(bench.means, progress=Noting())
+    means = replace(means, environment={**means.environment, **at(own_server)})
+    place = parse_whereabouts("rclone:webdav:backups")
+    for act in (lambda one: one.entries(), lambda one: one.put(bench.parcel())):
+        warned.clear()
+        with pytest.raises(OutOfReachError) as caught:
+            act(Rclone(place, means, Pace(pauses=(0.01, 0.01), connect=5, retries=1)))
+        assert len(warned) == 2
+        assert caught.value.message.count("It was tried 3 times.") == 1
+
+
 def test_a_transfer_that_stands_still_is_given_up(bench: Bench) -> None:
     """A server that accepts and never answers is left after a time, and said to be out of reach."""
     _, place = bench.fresh("local")
-    path = bench.program('case "$*" in *copyto*) exec sleep 1000;; esac; exec $real "$@"')
-    remote = bench.remote(place, Pace(pauses=(), idle=0.5), PATH=path)
+    asked = bench.tmp_path / "asked"
+    script = f'case "$*" in *copyto*) echo >> {asked}; exec sleep 1000;; esac; exec $real "$@"'
+    remote = bench.remote(place, Pace(pauses=(0, 0), idle=3), PATH=bench.program(script))
     with pytest.raises(OutOfReachError, match="nothing moved"):
-        remote.program.carry(str(bench.parcel().path), f"{place}/x", 10, compare=False)
+        remote.put(bench.parcel())
+    assert len(asked.read_text()) == 1  # the others wait for the next push
 
 
 def test_what_the_server_changed_in_passing_is_noticed(bench: Bench) -> None:
@@ -239,6 +271,45 @@ def test_what_is_fetched_is_private(bench: Bench) -> None:
     remote.put(bench.parcel())
     remote.get(remote.entries()[0], output)
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
+
+
+def test_content_without_end_is_cut_off(bench: Bench) -> None:
+    """A server that lists a small archive and sends for ever fills no disk."""
+
+    def pour(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        asked = handler.command == "HEAD"
+        handler.send_header("Content-Length", "1000") if asked else handler.end_headers()
+        if asked:
+            handler.end_headers()
+        with suppress(OSError):
+            while not asked:
+                handler.wfile.write(bytes(1 << 16))
+                pause(0.001)
+
+    output = bench.tmp_path / "private" / NAME
+    output.parent.mkdir()
+    with web.server(pour) as served:
+        settings = {"RCLONE_CONFIG_EVIL_TYPE": "http", "RCLONE_CONFIG_EVIL_URL": served.address}
+        remote = bench.remote("evil:", **settings)
+        with pytest.raises(VerificationError, match="more came"):
+            remote.get(FolderEntry(NAME, 1000, 0.0), output)
+    assert sum(path.stat().st_size for path in output.parent.iterdir()) < 1 << 28
+
+
+def test_a_server_out_of_reach_is_tried_three_times_not_nine(
+    bench: Bench, own_server: Server
+) -> None:
+    """What stays away is given up within half a minute, and said with one count."""
+    own_server.kill()
+    asked = bench.tmp_path / "asked"
+    path = bench.program(f'echo >> {asked}; exec $real "$@"')
+    pace = Pace(pauses=(0, 0), connect=5, retries=1)
+    remote = bench.remote("webdav:backups", pace, PATH=path, **at(own_server))
+    with pytest.raises(OutOfReachError) as caught:
+        remote.entries()
+    assert caught.value.message.count("It was tried 3 times.") == 1
+    assert len(asked.read_text()) <= 4  # once for what the remote can do
 
 
 def test_names_are_never_options(bench: Bench) -> None:

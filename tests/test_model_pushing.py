@@ -20,6 +20,7 @@ from agebackup.model.pushing import (
     OTHER_CONTENT,
     OTHER_SIZE,
     REKEYED,
+    UNPROVED,
     VANISHED,
     PushPlan,
     Stock,
@@ -171,6 +172,30 @@ def test_a_confirmed_arrival_is_only_written_down() -> None:
     assert done.confirmed[0].pending == ""
     assert {one.name for one in done.forgotten} == {lost.name, half.name}
     assert [one.name for one in done.debris] == [half.name]
+
+
+@pytest.mark.parametrize("found", [{"sha256": "old"}, {"size": 7}, {}])
+def test_what_may_have_the_former_keys_is_never_debris(found: dict[str, Any]) -> None:
+    """A rekeyed archive whose push was cut short and that is damaged here since: its old copy may
+    be the last that anybody can read."""
+    announced = replace(copied(row(1, former=("old",)), THERE), pending="publish")
+    lost = decided([], (announced,), (entry(row(1), **found),))
+    damaged = decided([row(1, former=("old",), bad=True)], (announced,), (entry(row(1), **found),))
+    for done in (lost, damaged):
+        assert not (done.debris or done.forgotten or done.loads)
+
+
+@pytest.mark.parametrize("found", [{"sha256": "f" * 64}, {"size": 7}])
+def test_what_nobody_vouches_for_replaces_nothing(found: dict[str, Any]) -> None:
+    """A ledger made anew takes its hashes from the files, damaged ones too: a copy that differs
+    from such a file may be the good one, and stays until a person looked."""
+    adopted = replace(row(1), proved=False, check="quick")
+    done = decided([adopted], (), (entry(adopted, **found),))
+    assert not done.loads and [(one.why, one.owed) for one in done.left] == [(UNPROVED, True)]
+    for known in (replace(adopted, check="verify"), replace(adopted, sequence=7)):
+        assert decided([known], (), (entry(known, **found),)).loads
+    half = replace(copied(adopted, THERE), pending="publish")
+    assert decided([adopted], (half,), (entry(adopted, **found),)).loads
 
 
 def test_half_a_file_of_somebody_else_is_left_alone() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from system_faults import run
 
 from agebackup.destinations.folder import Folder
 from agebackup.destinations.interface import Means, OutOfReachError, Parcel
@@ -179,3 +180,51 @@ def test_numbers_go_on_from_the_archive_here(machine: Machine) -> None:
     machine.ledger.amend(here, former=(here.sha256,), sha256="f" * 64)
     after = machine.ledger.sequel("notes")
     assert (after.sequence, after.previous_sha256) == (8, "f" * 64)
+
+
+def test_what_is_in_the_way_there_leaves_the_copy_owed(machine: Machine) -> None:
+    """A directory, or a link, of an archive's name there is no copy, and no push calls it one."""
+    machine.make()
+    (name,) = os.listdir(machine.here.path)
+    (machine.there.folder.path / name).mkdir()
+    report = machine.push()
+    assert not report.complete and report.owed == (name,) and not report.left
+    (machine.there.folder.path / name).rmdir()
+    again = machine.push()
+    assert again.complete and not again.owed and machine.copies == {name}
+
+
+STUCK = (
+    f"sys.path.append({str(Path(__file__).parent)!r})"
+    + """
+from test_operations_push import Machine
+from datetime import UTC, datetime
+from functools import partial
+from agebackup.destinations.folder import Folder
+from agebackup.destinations.mirror import Mirror
+from agebackup.ledger import open_ledger
+from agebackup.operations.pusheverywhere import Places, push_everywhere
+from agebackup.operations.pushlooks import PushOrder
+for name in ("dead", "well"):
+    (here / name).mkdir()
+with open_ledger(here / "ledger.db") as ledger:
+    machine = Machine(here, ledger)
+    machine.make()
+    means, files = machine.there.means, [str(here / name) for name in ("dead", "well")]
+    reach = {one: partial(Mirror, Folder(Path(one)), means) for one in files}
+    places = Places(machine.here, reach, here / "lock", means.claims, patience=1)
+    order = PushOrder("notes", None, lambda: machine.now)
+    done = push_everywhere(order, places, ledger, Progress(), machine.note)
+dead, well = done.reports
+print(dead.message, len(well.sent), done.code)
+"""
+)
+
+
+@pytest.mark.linux
+def test_a_dead_mount_keeps_no_other_place_from_its_copies(tmp_path: Path) -> None:
+    """A folder on a share that never answers is given up after some seconds, and said."""
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path / "dead")]
+    hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
+    done = run(STUCK, tmp_path, under=tuple(hang))
+    assert f"{tmp_path}/dead did not answer within 1 seconds. 1 3" in done.stdout, done

@@ -29,7 +29,7 @@ def server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iter
             served.seen.append((self.command, self.path, body))
             answer(self)
 
-        do_GET = do_POST
+        do_GET = do_HEAD = do_POST
 
         def log_message(self, *arguments: object) -> None:
             pass

@@ -169,6 +169,7 @@ def _lines(resolution: "Resolution") -> list[str]:
         ]
     if profile.destination is not None:
         lines.append(f"    destination  {printable(str(profile.destination))}")
+    lines += [f"    copies to    {printable(place.text)}" for place in profile.remotes]
     if profile.signing_key is not None:
         lines.append(f"    signed with  {printable(str(profile.signing_key))}")
     if profile.provenance is not None:

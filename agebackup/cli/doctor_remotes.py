@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from agebackup.cli.console import Console
 from agebackup.cli.remotes import github_at, rclone_at
+from agebackup.cli.wiring import folder_at
 
 if TYPE_CHECKING:
     from agebackup.model.findings import Finding
@@ -22,3 +23,26 @@ def of_remotes(profiles: "Sequence[Profile]", out: Console, *, fix: bool) -> "It
             yield from of_rclone(rclone_at(place, out))
         elif place.kind == "github":
             yield from of_github(github_at(place, out), fix=fix)
+        else:
+            yield from _of_folder(place.place, out)
+
+
+def _of_folder(path: str, out: Console) -> "Iterator[Finding]":
+    """Yield what keeps copies from being written to a further folder."""
+    from agebackup.cli import directories
+    from agebackup.model.findings import Finding
+    from agebackup.operations.doctor import answering, of_destination
+
+    folder = folder_at(path)
+    alive, stuck = answering([folder.path], out.progress)
+    yield from stuck
+    if alive and not folder.path.is_dir():
+        yield Finding(
+            "error",
+            "destination-missing",
+            folder.key,
+            "It is no directory, so no copy can be carried there.",
+            "If it lies on another drive, mount that first; else make it with mkdir.",
+        )
+    elif alive:
+        yield from of_destination(folder, directories.claims(), ())

@@ -8,14 +8,24 @@ import click
 
 from agebackup.cli.console import Console, console
 from agebackup.cli.outcomes import Outcomes
+from agebackup.cli.output import described
 from agebackup.cli.pushing import limited, push_order, push_places, tell_report
 from agebackup.cli.scope import known_ledger, required_ledger
 from agebackup.cli.settings import current, global_options
-from agebackup.errors import UsageError, VerificationError, counted, printable, worst
+from agebackup.errors import (
+    AgebackupError,
+    StoppedError,
+    UsageError,
+    VerificationError,
+    counted,
+    printable,
+    worst,
+)
 from agebackup.model.bandwidth import require_bandwidth
 
 if TYPE_CHECKING:
     from agebackup.model.profile import Config, Profile
+    from agebackup.model.pushing import PushPlan
     from agebackup.model.whereabouts import Whereabouts
     from agebackup.operations.push import PushReport
     from agebackup.operations.pusheverywhere import Pushing
@@ -150,42 +160,67 @@ def _fields(report: "PushReport") -> dict[str, Any]:
 def _planned(
     profile: "Profile", places: "tuple[Whereabouts, ...]", out: Console
 ) -> tuple[int, dict[str, Any]]:
-    """Say what would be carried; raises what looking into a place raises."""
+    """Say what would be carried; a place that cannot be looked into is said, and stops no other."""
     from contextlib import nullcontext
 
     from agebackup.operations.push import prospect
 
     there = push_places(profile, places, out)
-    found = []
+    told: list[dict[str, Any]] = []
+    errors: list[AgebackupError] = []
     with known_ledger(out) or nullcontext() as ledger:
         for text, reach in there.remotes.items():
-            plan = prospect(push_order(profile, out), there.local, reach(), ledger)
-            found.append((text, plan))
-    for text, plan in found:
-        size = sum(load.held.entry.size for load in plan.loads)
-        out.output.say(
-            f"{profile.name} to {printable(text)}: {counted(len(plan.loads), 'archive')} would be "
-            f"carried ({size:,} bytes)."
-        )
-        for load in plan.loads:
-            out.output.say(f"  {load.record.name}  {load.why}")
-        for left in plan.left:
-            out.output.say(f"  {left.name} stays here alone: {left.why}")
+            try:
+                plan = prospect(push_order(profile, out), there.local, reach(), ledger)
+            except StoppedError:
+                raise
+            except AgebackupError as error:
+                errors.append(error)
+                told.append(_unseen(text, error))
+                _tell_unseen(profile, text, error, out)
+            else:
+                told.append(_tell_plan(profile, text, plan, out))
     if not out.settings.json:
-        out.output.result("\n".join(load.record.name for _, plan in found for load in plan.loads))
-    return 0, {
-        "app": profile.name,
-        "status": "planned",
-        "destinations": [
-            {
-                "destination": text,
-                "pushed": [
-                    {"name": one.record.name, "size": one.held.entry.size, "why": one.why}
-                    for one in plan.loads
-                ],
-                "confirmed": [row.name for row in plan.confirmed],
-                "left": [{"name": one.name, "why": one.why} for one in plan.left],
-            }
-            for text, plan in found
+        out.output.result("\n".join(one["name"] for place in told for one in place["pushed"]))
+    code = worst(error.code for error in errors)
+    failed = {"error": described(next(one for one in errors if one.code == code))} if code else {}
+    status = "failed" if code else "planned"
+    return code, {"app": profile.name, "status": status, "destinations": told, **failed}
+
+
+def _unseen(text: str, error: AgebackupError) -> dict[str, Any]:
+    failure = {"archive": None, "message": error.message, "hint": error.hint}
+    empty: dict[str, Any] = {"pushed": [], "confirmed": [], "left": []}
+    return {"destination": text, "status": "failed", **empty, "failures": [failure]}
+
+
+def _tell_unseen(profile: "Profile", text: str, error: AgebackupError, out: Console) -> None:
+    where = printable(text)
+    said = error.message.removeprefix(f"{where}: ")
+    out.output.warn(f"{profile.name} to {where}: {said}")
+    if error.hint:
+        out.output.say(f"  {error.hint}")
+
+
+def _tell_plan(profile: "Profile", text: str, plan: "PushPlan", out: Console) -> dict[str, Any]:
+    """Say what `plan` would do at the place `text`; return its JSON fields."""
+    size = sum(load.held.entry.size for load in plan.loads)
+    out.output.say(
+        f"{profile.name} to {printable(text)}: {counted(len(plan.loads), 'archive')} would be "
+        f"carried ({size:,} bytes)."
+    )
+    for load in plan.loads:
+        out.output.say(f"  {load.record.name}  {load.why}")
+    for left in plan.left:
+        out.output.say(f"  {left.name} stays here alone: {left.why}")
+    return {
+        "destination": text,
+        "status": "ok",
+        "pushed": [
+            {"name": one.record.name, "size": one.held.entry.size, "why": one.why}
+            for one in plan.loads
         ],
+        "confirmed": [row.name for row in plan.confirmed],
+        "left": [{"name": one.name, "why": one.why} for one in plan.left],
+        "failures": [],
     }

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agebackup.cli import directories
@@ -63,13 +64,16 @@ def push_owed(profile: "Profile", post: "Post", to: Console) -> "Pushing | None"
     """Carry what the ledger says is owed; None where that is nothing, or cannot be known."""
     from agebackup.ledger import LedgerError
     from agebackup.operations.pusheverywhere import owes
+    from agebackup.operations.reachable import silent
 
     carry, ledger = pusher(profile, to), post.ledger
     if carry is None or ledger is None:
         return None
     order, here = push_order(profile, to), os.path.realpath(str(profile.destination))
     try:
-        keys = [key_of(place) for place in profile.remotes]
+        folders = [Path(place.place) for place in profile.remotes if place.is_folder]
+        dead = {str(path) for path in silent(folders, to.progress)}
+        keys = [one.text if one.place in dead else key_of(one) for one in profile.remotes]
         if not any(owes(order, (here, key), ledger) for key in keys):
             return None
     except LedgerError:  # whoever opened it has said so
@@ -115,7 +119,11 @@ def tell_report(report: "PushReport", to: Console) -> None:
         say(f"  {where}: {counted(len(report.pruning.pruned), 'archive')} pruned")
     if report.pruning.message:
         to.output.warn(report.pruning.message)
-    for line in shortened([_failure(one.archive, one.error.message) for one in report.failures]):
+    said = [
+        _failure(one.archive, one.error.message.removeprefix(f"{where}: "))
+        for one in report.failures
+    ]
+    for line in shortened(said):
         to.output.warn(f"Not pushed to {where}: {line}")
     for hint in dict.fromkeys(one.error.hint for one in report.failures if one.error.hint):
         say(f"  {hint}")

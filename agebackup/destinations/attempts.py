@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from agebackup.destinations.interface import OutOfReachError
+from agebackup.destinations.interface import OutOfReachError, StoodStillError
 from agebackup.system.clock import wait
 from agebackup.system.progress import Progress
 
@@ -19,20 +19,23 @@ def persistently(
 ) -> Result:
     """Return what `attempt` returns, called again after each of `pauses` (seconds) where it failed.
 
-    Only `OutOfReachError` is worth another attempt; anything else passes at once, and so does
-    `StoppedError`, which also ends a pause. The last failure comes out with its own message and
-    hint, and says how often it was tried where that was more than once.
+    Only `OutOfReachError` is worth another attempt, and not where everything stood still; anything
+    else passes at once, and so does `StoppedError`, which also ends a pause. The last failure comes
+    out with its own message and hint, and says how often it was tried where that was more than
+    once.
     """
     for seconds in pauses:
         try:
             return attempt()
+        except StoodStillError:
+            raise
         except OutOfReachError as error:
             progress.warn(f"{error.message} Trying again in {seconds:g} seconds.")
         wait(seconds, progress.stop)
     try:
         return attempt()
     except OutOfReachError as error:
-        if not pauses:
+        if not pauses or isinstance(error, StoodStillError):
             raise
         raise type(error)(
             f"{error.message} It was tried {len(pauses) + 1} times.",

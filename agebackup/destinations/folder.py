@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agebackup.destinations.listing import open_entry, read_entries, remove_entry
-from agebackup.errors import FailedError, NotFoundError, RefusedError
+from agebackup.errors import FailedError, NotFoundError, RefusedError, UsageError
 from agebackup.model.inventory import FolderEntry
 from agebackup.model.names import folder_of, printable
 from agebackup.model.recovery import RECOVERY_NOTE, recovery_note
+from agebackup.model.whereabouts import parse_whereabouts
 from agebackup.system.claims import Claims
 from agebackup.system.durable import Draft, publication, write_durably
 from agebackup.system.eviction import is_evicted
@@ -110,11 +111,18 @@ def listed_folder(to: str) -> Folder:
 def open_folder(to: str, *, make: bool, overwrite: bool) -> Folder:
     """Return the destination that `--to` names: a directory, or a file name ending in `.age`.
 
+    Raises `UsageError` for a remote, which a directory of that name would only seem to be.
     Raises `NotFoundError` (10) where the directory is absent and `make` is false: an unmounted
     drive looks just like that. Raises `RefusedError` (13) where a free name is taken by something
     that is not an age file and `overwrite` is false. Makes nothing. A link of that name is replaced
     itself, never followed: whoever may write to the folder could have put it there.
     """
+    if not parse_whereabouts(to).is_folder:
+        raise UsageError(
+            f"Archives are published in a folder first, and {printable(to)} is none.",
+            hint="Name a directory, and have copies carried further by the configuration: "
+            f'destination = ["/a/directory", "{printable(to)}"].',
+        )
     path = Path(os.path.abspath(to))
     directory = folder_of(path)
     there = _is_directory(directory, or_made=make)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agebackup.destinations.attempts import PAUSES, persistently
 from agebackup.destinations.github_faults import Answer, LimitedError, fault, no_repository, shown
-from agebackup.destinations.interface import Means, OutOfReachError
+from agebackup.destinations.interface import Means, OutOfReachError, StoodStillError
 from agebackup.errors import AgebackupError, FailedError
 from agebackup.system.clock import wait
 from agebackup.system.process import NotStartedError
@@ -84,14 +84,11 @@ class Calls:
     def send(self, method: str, path: str, headers: Sequence[str], traffic: Traffic) -> Any:
         """Send what `traffic` gives, and return the JSON answer."""
         taken = bytearray()
-
-        def take(piece: bytes) -> None:
-            taken.extend(piece)
-            self._bound(len(taken))
-
         words = ["-i", "-X", method, *headers]
         words += ["--input", "-"] if traffic.given is not None else []
-        code, said = self._run(words, path, Traffic(traffic.given, take, traffic.stall))
+        code, said = self._run(
+            words, path, Traffic(traffic.given, self._into(taken), traffic.stall)
+        )
         answer = _answer(taken.decode(errors="replace"), said)
         if code or not 200 <= answer.status < 300:
             raise fault(answer, self.place, writing=method in _MAKING)
@@ -101,7 +98,7 @@ class Calls:
         """Return the `repository` that the GraphQL query `text` finds."""
         given = json.dumps({"query": text, "variables": variables}).encode()
         taken = bytearray()
-        traffic = Traffic(iter((given,)), taken.extend, _STALL)
+        traffic = Traffic(iter((given,)), self._into(taken), _STALL)
         words = ["-i", *sized(len(given), "application/json"), "--input", "-"]
         _, said = self._run(words, "graphql", traffic)
         answer = _answer(taken.decode(errors="replace"), said)
@@ -118,13 +115,8 @@ class Calls:
     def lines(self, path: str, jq: str) -> Iterator[Mapping[str, Any]]:
         """Yield each object that `jq` makes of every page of the list at `path`."""
         taken = bytearray()
-
-        def take(piece: bytes) -> None:
-            taken.extend(piece)
-            self._bound(len(taken))
-
         words = ["-i", "--paginate", "--jq", jq]
-        code, said = self._run(words, path, Traffic(None, take, _STALL))
+        code, said = self._run(words, path, Traffic(None, self._into(taken), _STALL))
         if code:
             last = taken[taken.rfind(b"HTTP/") :].decode(errors="replace")
             raise fault(_answer(last, said), self.place, writing=False)
@@ -144,15 +136,21 @@ class Calls:
     def version(self) -> str:
         """Return what `gh --version` says."""
         taken = bytearray()
-        self._gh(["--version"], Traffic(None, taken.extend, _STALL))
+        self._gh(["--version"], Traffic(None, self._into(taken), _STALL))
         return taken.decode(errors="replace")
 
-    def _bound(self, size: int) -> None:
-        if size > _MOST:
-            raise FailedError(
-                f"GitHub's answer about {self.place} does not end.",
-                hint="Look at the repository's releases: somebody has filled them.",
-            )
+    def _into(self, taken: bytearray) -> Callable[[bytes], None]:
+        """Return what adds to `taken`, and raises `FailedError` where that does not end."""
+
+        def take(piece: bytes) -> None:
+            taken.extend(piece)
+            if len(taken) > _MOST:
+                raise FailedError(
+                    f"GitHub's answer about {self.place} does not end.",
+                    hint="Look at the repository's releases: somebody has filled them.",
+                )
+
+        return take
 
     def _run(self, words: Sequence[str], path: str, traffic: Traffic) -> tuple[int, str]:
         return self._gh(["api", *words, path], traffic)
@@ -166,7 +164,7 @@ class Calls:
                 argv, traffic, environment={**kept, **_QUIET}, progress=means.progress
             )
         except StalledError as error:
-            raise OutOfReachError(f"GitHub: {error.message}", hint=error.hint) from None
+            raise StoodStillError(f"GitHub: {error.message}", hint=error.hint) from None
         except NotStartedError as error:
             raise FailedError(
                 error.message, hint="Install gh (cli.github.com), then gh auth login."

@@ -53,7 +53,8 @@ def no_repository(place: str) -> NotFoundError:
     """Return the failure for a repository that does not exist for this person."""
     return NotFoundError(
         f"There is no repository {place}, or you may not see it.",
-        hint="agebackup doctor --fix makes a private one; gh auth status says who you are.",
+        hint="See that the name is right, and with gh auth status who you are; agebackup doctor "
+        "--fix makes one that the configuration names, private.",
     )
 
 

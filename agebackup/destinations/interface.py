@@ -20,6 +20,10 @@ class OutOfReachError(FailedError):
     """The network, a server or a drive failed as it may not the next time."""
 
 
+class StoodStillError(OutOfReachError):
+    """Nothing moved for so long that another attempt right now would only wait as long again."""
+
+
 @dataclass(frozen=True)
 class Parcel:
     """An archive's file on its way: `size` in bytes, `sha256` of all of it in lower-case hex."""

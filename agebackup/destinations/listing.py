@@ -115,7 +115,7 @@ def _unlisted(directory: Path, error: OSError) -> AgebackupError:
     if isinstance(error, FileNotFoundError):
         return NotFoundError(
             f"The destination {shown} does not exist.",
-            hint="If it lies on another drive, mount that first.",
+            hint="If it lies on another drive, mount that first; else see that the path is right.",
         )
     if isinstance(error, NotADirectoryError):
         return NotFoundError(

@@ -28,6 +28,7 @@ from agebackup.system.durable import TEMPORARY_NAME
 from agebackup.system.workspace import private_directory
 
 _Result = TypeVar("_Result")
+_ABSENT = "See that the path is written right (rclone lsf); the first push makes it."
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Rclone:
         Of two files that have one name, as Google Drive allows, nobody knows which would be read:
         they are one entry, partial.
         """
-        found = self._persistently(self._listed)
+        kind = "sha256" if self.traits.lists_sha256 else ""
+        found = self._persistently(lambda: self._listed(kind))
         counts = Counter(row["Name"] for row in found)
         rows = {row["Name"]: row for row in found}
         return tuple(
@@ -116,9 +118,8 @@ class Rclone:
 
     def get(self, entry: FolderEntry, output: Path) -> None:
         """Copy the file `entry` to `output`; raises as `Remote.get`."""
-        source, target = self._at(entry.name), str(output.absolute())
-        program = self.program
-        self._persistently(lambda: program.carry(source, target, entry.size, compare=True))
+        program, source = self.program, self._at(entry.name)
+        self._persistently(lambda: program.fetch(source, output.absolute(), entry.size))
         shown = printable(self.called(entry.name))
         if not output.is_file():
             raise NotFoundError(f"{shown} is no file.", hint="Look again: agebackup list.")
@@ -213,15 +214,16 @@ class Rclone:
         hexadecimal = hashlib.sha256(origin.encode(errors="surrogateescape")).hexdigest()[:16]
         return "rc" + "".join(chr(ord("a") + int(digit, 16)) for digit in hexadecimal)
 
-    def _listed(self) -> list[dict[str, Any]]:
-        hashes = ("--hash", "--hash-type", "sha256") if self.traits.lists_sha256 else ()
+    def _listed(self, kind: str = "") -> list[dict[str, Any]]:
+        hashes = ("--hash", "--hash-type", kind) if kind else ()
         plain = ("--files-only", "--no-modtime", "--no-mimetype", *hashes)
         try:
             found = self.program.ask_json("lsjson", *plain, "--", self._at(""))
         except NotFoundError as error:
+            said = error.message.removeprefix(f"{printable(self.key)}: ")
             raise NotFoundError(
-                f"The destination {printable(self.key)} does not exist. {error.message}",
-                hint=error.hint if "remote" in error.hint else "The first push makes it.",
+                f"The destination {printable(self.key)} does not exist: {said}",
+                hint=error.hint if "remote" in error.hint else _ABSENT,
             ) from None
         return [row for row in found if isinstance(row.get("Name"), str)]
 

@@ -6,14 +6,22 @@ one is ended where no byte has moved for long.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from agebackup.destinations.attempts import PAUSES
-from agebackup.destinations.interface import Means, OutOfReachError
+from agebackup.destinations.interface import Means, OutOfReachError, StoodStillError
 from agebackup.destinations.rclone_errors import Complaint, bytes_done, complaint
-from agebackup.errors import AgebackupError, FailedError, NotFoundError, printable
+from agebackup.errors import (
+    AgebackupError,
+    FailedError,
+    NotFoundError,
+    VerificationError,
+    printable,
+)
 from agebackup.system.clock import Deadline
 from agebackup.system.process import CommandError, Listener, follow_command
 from agebackup.system.progress import Progress
@@ -83,13 +91,39 @@ class Program:
 
         With `compare` rclone reads and hashes both ends afterwards, where both have a hash.
         """
-        limit = ["--bwlimit", self.means.bandwidth] if self.means.bandwidth else []
-        limit += [] if compare else ["--ignore-checksum"]
         self.means.progress.phase("copying", size)
-        meter = _Meter(self.means.progress, size, Deadline(self.pace.idle + size / _SLOWEST))
-        listener = Listener(meter.deadline, meter.hear)
-        self._run(("copyto", "--ignore-times", *limit, "--", source, target), listener)
-        meter.reach(size)
+        words = () if compare else ("--ignore-checksum",)
+        meter = self._meter(size)
+        self._copy((*words, "--", source, target), meter, meter.hear)
+
+    def fetch(self, source: str, output: Path, size: int) -> None:
+        """Copy the file `source` of `size` bytes to `output`, as `carry` does with `compare`.
+
+        Raises `VerificationError` as soon as more comes: rclone itself would go on until the disk
+        is full.
+        """
+        self.means.progress.phase("fetching", size)
+        meter = self._meter(size)
+
+        def hear(line: str) -> None:
+            if _length(output) > size:
+                raise VerificationError(
+                    f"{self.shown}: more came of {printable(output.name)} than the {size:,} bytes "
+                    "that were listed.",
+                    hint="Another program replaced it, or the server lies; look again: agebackup "
+                    "list.",
+                )
+            meter.hear(line)
+
+        self._copy(("--", source, str(output)), meter, hear)
+
+    def _meter(self, size: int) -> "_Meter":
+        return _Meter(self.means.progress, size, Deadline(self.pace.idle + size / _SLOWEST))
+
+    def _copy(self, words: Sequence[str], meter: "_Meter", hear: Callable[[str], None]) -> None:
+        limit = ("--bwlimit", self.means.bandwidth) if self.means.bandwidth else ()
+        self._run(("copyto", "--ignore-times", *limit, *words), Listener(meter.deadline, hear))
+        meter.finish()
 
     def _run(self, words: Sequence[str], listener: Listener) -> str:
         means = self.means
@@ -107,7 +141,7 @@ class Program:
             ).stdout
         except CommandError as error:
             if listener.deadline.expired:
-                raise OutOfReachError(
+                raise StoodStillError(
                     f"{self.shown}: nothing moved for {listener.deadline.seconds:,.0f} seconds.",
                     hint="See whether the server answers: rclone lsd; then push again.",
                 ) from None
@@ -140,11 +174,24 @@ class _Meter:
             self.deadline.renew()
             self.reach(done)
 
+    def finish(self) -> None:
+        self.reach(self._size)
+
     def reach(self, done: int) -> None:
         done = min(done, self._size)  # what a remote encrypts or splits is counted with its frame
         if done > self._told:
             told, self._told = self._told, done
             self._progress.advance(done - told)
+
+
+def _length(output: Path) -> int:
+    """Return how long the file `output`, or what is to become it, is by now."""
+    longest = 0
+    for path in output.parent.iterdir():
+        if path.name.startswith(output.name):
+            with suppress(FileNotFoundError):
+                longest = max(longest, path.lstat().st_size)
+    return longest
 
 
 def _ignore(line: str) -> None:

@@ -19,7 +19,7 @@ from agebackup.errors import (
     shortened,
 )
 from agebackup.model.inventory import Held, Inventory, grade
-from agebackup.model.names import ArchiveName, require_app
+from agebackup.model.names import ArchiveName, is_app, require_app
 
 ID = re.compile(r"[0-9a-f]{4,8}", re.IGNORECASE)
 _SHORT = re.compile(r"[0-9a-f]{1,3}", re.IGNORECASE)
@@ -71,6 +71,8 @@ def unknown(text: str) -> NotFoundError:
     hint = "See agebackup list."
     if _SHORT.fullmatch(text):
         hint = f"If it begins an id: at least four characters of an id are needed. {hint}"
+    elif is_app(text):
+        hint = f"If it is an app, {text}:latest is its newest archive. {hint}"
     elif ":" in text:
         hint = f"After APP: comes latest or latest-manual. {hint}"
     return NotFoundError(f"There is no archive {printable(text)}.", hint=hint)

@@ -31,6 +31,7 @@ REKEYED = "it was encrypted to other keys since"
 DAMAGED = "it was found damaged there"
 OTHER_SIZE = "it has another size there"
 OTHER_CONTENT = "it has another content there"
+UNPROVED = "another content lies there, and nobody has verified the archive here"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Left:
-    """An archive that stays here alone, and why, as the rest of a sentence about it."""
+    """An archive that stays here alone, and why, as the rest of a sentence about it.
+
+    `owed`: it belongs there all the same, and a person has to see to it.
+    """
 
     name: str
     why: str
+    owed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,8 @@ def push_plan(stock: Stock, key: str, policy: Policy | None, now: datetime) -> P
     away = {one.name for one in left}
     for held in stock.local:
         if str(held.name) not in away and held.record is not None:
-            if why := look.barred(str(held.name)):
-                left.append(Left(str(held.name), why))
+            if barred := look.barred(held.record):
+                left.append(barred)
             else:
                 wanted.append(held)
                 records[str(held.name)] = held.record
@@ -174,14 +179,19 @@ class _Look:
         self.whole = {str(held.name): held for held in there.archives}
         self.others = {(one.resembles or one.entry.name): one for one in _barring(there)}
 
-    def barred(self, name: str) -> str:
-        """Return why nothing may be put under `name` there."""
-        row, other = self.rows.get(name), self.others.get(name)
+    def barred(self, record: ArchiveRecord) -> Left | None:
+        """Return why the archive `record` may not be put there, None where it may."""
+        name = record.name
+        row, other, whole = self.rows.get(name), self.others.get(name), self.whole.get(name)
         if row is not None and row.deleted is not None:
-            return "it was deleted there"
+            return Left(name, "it was deleted there")
         if other is not None and not other.entry.partial:
-            return f"there, {other.reason}"
-        return ""
+            return Left(name, f"there, {other.reason}", owed=other.kind == "link")
+        ours = row is not None and row.pending  # what is half there is ours
+        if whole is not None and not (ours or _vouched(record)):
+            why = _differs(whole.entry, row, record)
+            return Left(name, UNPROVED, owed=True) if why not in ("", REKEYED) else None
+        return None
 
     def covered(self) -> dict[str, Held]:
         """Return what retention looks at there."""
@@ -228,6 +238,8 @@ class _Rest:
         whole, other = look.whole.get(row.name), look.others.get(row.name)
         if whole is not None and not _differs(whole.entry, row, row):
             self.arrived += (replace(row, pending=""),)
+        elif whole is not None and row.former:
+            pass  # it may have the former keys, and be the last one
         elif whole is not None or (other is not None and other.entry.partial):
             self.debris += ((whole or other).entry,)  # type: ignore[union-attr]
             self.forgotten += (row,)
@@ -240,6 +252,15 @@ def _barring(there: Inventory) -> Iterator[Other]:
     for other in there.others:
         if other.entry.partial or other.kind in ("link", "evicted", "future"):
             yield other
+
+
+def _vouched(record: ArchiveRecord) -> bool:
+    """Return whether the ledger's hash is of what was made or verified here.
+
+    One that a ledger made anew took from the file itself is that of a damaged file too.
+    """
+    made = record.proved or record.sequence is not None
+    return made or record.check in ("verify", "restore")
 
 
 def _outdated(row: ArchiveRecord, record: ArchiveRecord) -> str:

@@ -1,5 +1,6 @@
 """What is wrong with single archives: the ledger's row against what was read of the file."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def of_files(evidence: Evidence, judged: Sequence[Case]) -> Iterator[Finding]:
             or _former(case)
             or _false_content(case, contents, present)
             or _twin(case, twins, evidence)
-            or _damage(case)
+            or _damage(case, shlex.quote(evidence.after.inventory.destination))
             or _quiet(case, evidence)
         )
         if finding is not None:
@@ -184,7 +185,7 @@ def _twin(case: Case, twins: Mapping[str, Sequence[Case]], evidence: Evidence) -
     return Finding("error", "duplicate", case.file, fact, first + _WHO)
 
 
-def _damage(case: Case) -> Finding | None:
+def _damage(case: Case, where: str) -> Finding | None:
     record = case.record
     if case.look.trouble == "damaged":
         remedy = f"{ANOTHER_COPY}; if there is none: {NEW_BACKUP}."
@@ -199,7 +200,7 @@ def _damage(case: Case) -> Finding | None:
             "known-bad",
             case.file,
             "An earlier check found it damaged.",
-            f"{ANOTHER_COPY}, or remove it: agebackup delete {case.file}",
+            f"{ANOTHER_COPY}, or remove it: agebackup delete --to {where} {case.file}",
         )
     return None
 

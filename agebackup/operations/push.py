@@ -148,6 +148,14 @@ def _ended(last: PushRecord, report: PushReport, now: datetime) -> PushRecord:
     )
 
 
+def _unmoved(left: Left) -> FailedError:
+    return FailedError(
+        f"It is not carried there: {left.why}.",
+        hint="Look at both, with agebackup verify at the one here; what is in the way there can be "
+        "removed or renamed. Then push again.",
+    )
+
+
 class _Work:
     """One push to one place, as far as it has come."""
 
@@ -209,10 +217,16 @@ class _Work:
         self.report = replace(
             self.report,
             confirmed=(*self.report.confirmed, *names),
-            left=plan.left,
+            left=tuple(one for one in plan.left if not one.owed),
             owed=tuple(load.record.name for load in plan.loads),
             known=True,
         )
+        for one in plan.left:
+            if one.owed and one.name not in self._tried:
+                self._tried.add(one.name)
+                self.failed(_unmoved(one), one.name)
+        stuck = tuple(one.name for one in plan.left if one.owed)
+        self.report = replace(self.report, owed=(*self.report.owed, *stuck))
 
     def _carry(self, plan: PushPlan) -> None:
         for load in plan.loads:

@@ -18,9 +18,11 @@ from agebackup.errors import (
 from agebackup.ledger import Ledger
 from agebackup.model.afar import NOT_PUSHED, seen_afar
 from agebackup.model.lastrun import Push
+from agebackup.model.whereabouts import is_folder_key
 from agebackup.operations.pruning import reason
 from agebackup.operations.push import Desk, Failure, PushReport, push
 from agebackup.operations.pushlooks import PushOrder
+from agebackup.operations.reachable import PATIENCE, require_alive
 from agebackup.system.claims import Claims
 from agebackup.system.lock import exclusive
 from agebackup.system.progress import Progress
@@ -40,13 +42,14 @@ class Places:
     """The folder that copies are made of, and by name what reaches each other place.
 
     `lock_file` keeps two pushes of the app apart; it is not the lock of its runs. What the dead
-    left is known by `claims`.
+    left is known by `claims`. A folder that does not answer for `patience` seconds hangs.
     """
 
     local: Folder
     remotes: Mapping[str, Callable[[], Remote]]
     lock_file: Path
     claims: Claims
+    patience: float = PATIENCE
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def push_everywhere(
                 progress.warn(line)
             for name, reach in places.remotes.items():
                 speech = (progress, note)
-                report = _pushed(order, places.local, (name, reach), ledger, speech)
+                report = _pushed(order, places, (name, reach), ledger, speech)
                 reports.append(report)
                 if report.stopped:
                     raise report.stopped
@@ -135,7 +138,7 @@ def push_everywhere(
 
 def _pushed(
     order: PushOrder,
-    local: Folder,
+    places: Places,
     place: tuple[str, Callable[[], Remote]],
     ledger: Ledger | None,
     speech: tuple[Progress, Callable[..., None]],
@@ -144,7 +147,9 @@ def _pushed(
     try:
         if ledger is None:
             raise FailedError("Nothing is carried anywhere, because the ledger cannot be used.")
-        return push(order, local, reach(), Desk(ledger, progress, note))
+        if is_folder_key(name):
+            require_alive([Path(name)], progress, seconds=places.patience)
+        return push(order, places.local, reach(), Desk(ledger, progress, note))
     except AgebackupError as error:
         return _failed(order, name, error)
     except Exception as error:

@@ -81,14 +81,21 @@ def _rows(app: str, key: str, ledger: Ledger | None) -> tuple[ArchiveRecord, ...
 def _listed(
     order: PushOrder, remote: Remote, rows: Iterable[ArchiveRecord], ledger: Ledger | None
 ) -> Inventory:
-    """Return what lies there. A place that never held anything may be absent: the first put makes
-    it, or says why it cannot."""
+    """Return what lies there. A place that never held anything may be absent, or one that a person
+    knows to be gone: the first put makes it, or says why it cannot."""
     known = [row for row in rows if row.deleted is None and not row.pending]
     try:
         there = take_inventory(remote, ledger, order.clock())
-    except NotFoundError:
-        if known or is_folder_key(remote.key):
+    except NotFoundError as error:
+        if is_folder_key(remote.key):
             raise
+        if known and not order.sure:
+            raise NotFoundError(
+                error.message,
+                hint=f"If it was moved, name it anew in the configuration. If the {len(known):,} "
+                f"copies that were there are gone: agebackup push {order.app} --yes carries them "
+                "again.",
+            ) from None
         return Inventory(remote.key, order.clock())
     doubtful = is_folder_key(remote.key) and ledger is not None and not order.sure
     why = astray(there, ledger) if doubtful and ledger is not None else ""

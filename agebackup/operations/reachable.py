@@ -5,6 +5,7 @@ other from its backup, night after night.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,14 +25,24 @@ def require_answers(profile: Profile, progress: Progress, *, seconds: float = PA
 
     What is absent answers too. To be called from the main thread; may raise `StoppedError`.
     """
-    paths = tuple(dict.fromkeys(_places(profile)))
+    require_alive(tuple(dict.fromkeys(_places(profile))), progress, seconds=seconds)
+
+
+def require_alive(paths: Sequence[Path], progress: Progress, *, seconds: float = PATIENCE) -> None:
+    """Raise `NotFoundError` if one of `paths` hangs for `seconds`; as `require_answers`."""
+    for path in silent(paths, progress, seconds=seconds):
+        raise NotFoundError(
+            f"{printable(str(path))} did not answer within {seconds:g} seconds.",
+            hint="See to the drive or the network share; umount -l takes a dead mount away.",
+        )
+
+
+def silent(
+    paths: Sequence[Path], progress: Progress, *, seconds: float = PATIENCE
+) -> tuple[Path, ...]:
+    """Return those of `paths` that hang for `seconds`; as `require_answers`."""
     answers = within(seconds, [partial(asked, path) for path in paths], progress)
-    for path, answer in zip(paths, answers, strict=True):
-        if answer is None:
-            raise NotFoundError(
-                f"{printable(str(path))} did not answer within {seconds:g} seconds.",
-                hint="See to the drive or the network share; umount -l takes a dead mount away.",
-            )
+    return tuple(path for path, answer in zip(paths, answers, strict=True) if answer is None)
 
 
 def asked(path: Path) -> dict[str, object]:

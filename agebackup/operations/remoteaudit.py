@@ -1,7 +1,7 @@
 """audit of a remote: what its listing and the ledger say of each other; nothing is fetched."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agebackup.destinations.interface import Destination, OutOfReachError
@@ -13,6 +13,8 @@ from agebackup.model.findings import Finding, worst_first
 from agebackup.model.inventory import FolderEntry
 from agebackup.operations.audit import AuditReport, missing, unusable
 from agebackup.operations.inventory import take_inventory
+
+_AGAIN = "What is whole here still, agebackup push carries there again."
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,17 @@ def _judged(order: RemoteOrder, ledger: Ledger | None) -> AuditReport:
     return AuditReport(
         destination=order.remote.key,
         archives=sum(1 for held in inventory.archives if ground.means(held.name.app)),
-        findings=worst_first(judge(evidence)),
+        findings=worst_first(tuple(_remedied(finding) for finding in judge(evidence))),
     )
+
+
+def _remedied(finding: Finding) -> Finding:
+    """Return `finding` with the remedy that a remote has and a folder has not: another push."""
+    if finding.code == "archive-gone":
+        return replace(finding, remedy=f"{_AGAIN} Else look into the server's trash or versions.")
+    if finding.code in ("size-differs", "content-differs", "known-bad"):
+        return replace(finding, remedy=f"{_AGAIN} Else: {finding.remedy}")
+    return finding
 
 
 def _looks(entries: Iterable[FolderEntry]) -> dict[str, Look]:
@@ -81,6 +92,6 @@ def _absent(order: RemoteOrder, ledger: Ledger | None, error: NotFoundError) -> 
         order.remote.key,
         len(held),
         error.message,
-        "If it was moved, name it anew in the configuration; else agebackup push carries copies "
-        "there again.",
+        "If it was moved, name it anew in the configuration; else agebackup push --yes carries "
+        "copies there again.",
     )

@@ -18,6 +18,7 @@ from benchmark.measure import CommandError
 
 REPOSITORY = "ada/backups"
 TAG = "by-hand"
+_PIECE = 10_000_000
 
 
 Place = tuple[Callable[[], None], Mapping[str, str]]
@@ -37,7 +38,9 @@ def load(directory: Path, size: int, keys: Keys, remote: str) -> Load:
     made, folder, files = directory / "owner", directory / "folder", directory / "files"
     for one in (made, folder, files):
         one.mkdir(parents=True)
-    (files / "noise").write_bytes(random.Random(7).randbytes(size))
+    noise = random.Random(7)
+    for number in range(0, size, _PIECE):
+        (files / str(number)).write_bytes(noise.randbytes(min(_PIECE, size - number)))
     config = made / "config" / "agebackup" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text(

@@ -59,6 +59,14 @@ def test_create_carries_the_archive_to_every_further_destination(mirrored: World
     assert mirrored.leftovers() == ()
 
 
+def test_a_limit_that_nothing_keeps_is_said(mirrored: World) -> None:
+    """Where no program limits the bandwidth, a warning says so, and the copy is carried."""
+    assert mirrored.run("create", "notes", "--no-push").code == 0
+    done = mirrored.run("push", "--bwlimit", "1M")
+    assert done.code == 0 and "Only rclone limits its bandwidth" in done.err
+    assert archives(mirrored, "there") == archives(mirrored, "here")
+
+
 def test_a_place_that_is_away_costs_no_archive(mirrored: World) -> None:
     """The archive is published, exit code 3; the next run that is not due carries what is owed."""
     (mirrored.directory / "there").rename(mirrored.directory / "away")

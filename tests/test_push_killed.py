@@ -46,7 +46,8 @@ def slow(world: World, app: SampleApp, keys: Keys) -> World:
 def began(world: World, process: "subprocess.Popen[str]") -> None:
     """Wait until a transfer has begun."""
     while not (world.directory / "began").exists():
-        assert process.poll() is None, process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(process.wait(0.02), process.communicate())
 
 
 def let_go(world: World) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -133,6 +134,22 @@ def test_everything_back_with_the_config_line(far: Far, keys: Keys, made: Made) 
     assert done.code == 0, done.err
     assert f"Looking in {FAR}." in done.err and "does not exist" in done.err
     assert (far.world.directory / "back" / "events.db").exists() and not far.world.leftovers()
+
+
+def test_the_newest_of_several_remotes(far: Far, keys: Keys, made: Made) -> None:
+    """An old copy in the first remote is no reason to bring back old state; one away is told."""
+    declared(far, keys)
+    text = far.world.config.read_text()
+    further = f'"{FAR}", "rclone:far:second", "rclone:far:away"]'
+    far.world.config.write_text(text.replace(f'"{FAR}"]', further))
+    old = re.sub(r"-\d{8}T", "-20240101T", made.name)
+    far.put(old)
+    second = far.path.parent / "second"
+    second.mkdir()
+    (second / made.name).write_bytes(made.content)
+    done = far.run("restore", "notes", "-i", keys.identity, "--target", "back")
+    assert done.code == 0, done.err
+    assert f"is rclone:far:second/{made.name}" in done.err and "rclone:far:away" in done.err
 
 
 def test_every_reading_command_names_the_remote(far: Far, keys: Keys, made: Made) -> None:

@@ -1,7 +1,7 @@
 """From the person's words to one archive: a path, or what `model.addressing` understands."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
@@ -86,8 +86,8 @@ def chosen(text: str, to: str | None, console: Console, *, tell: bool = True) ->
 
     What contains a slash or is no form of `model.addressing` is a path, and a whole name is where
     it is one here. `latest` and its like never are: the current directory may be the folder that
-    others write to. Folders come first; the remotes that the configuration declares are asked, in
-    its order, only where no folder has what is meant. Says on stderr what was picked where the
+    others write to. Folders come first; the remotes that the configuration declares are asked, all
+    of them, only where no folder has what is meant. Says on stderr what was picked where the
     words left that open, unless the caller is to `tell` it. Raises `UsageError` where they are
     ambiguous, `NotFoundError`, and `FailedError` where a place that may have it is out of reach.
     """
@@ -131,26 +131,24 @@ def _picked(wanted: "Wanted", to: str | None, console: Console) -> "tuple[Looked
 def _picked_further(
     wanted: "Wanted", further: tuple[Place, ...], near: AgebackupError, console: Console
 ) -> "tuple[Looked, Pick]":
-    """Return the same of the first remote among `further` that has it."""
+    """Return the same of the remotes `further` together: the newest of all, not of the first."""
     from agebackup.model.addressing import choose
 
-    errors: list[AgebackupError] = [near]
-    for place in further:
-        console.output.say(f"{errors[-1].message} Looking in {printable(place.to)}.")
-        try:
-            looked = inventories(wanted.app, place.to, console)
-        except StoppedError:
-            raise
-        except AgebackupError as error:
-            errors.append(error)
-            continue
-        try:
-            return looked, choose(wanted, looked.inventories, _zones(console))
-        except NotFoundError as error:
-            errors.append(error)
-    told = next((one for one in errors[1:] if not isinstance(one, NotFoundError)), errors[-1])
-    told.details += tuple(one.message for one in errors if one is not told)
-    raise told
+    names = ", ".join(printable(place.to) for place in further)
+    console.output.say(f"{near.message} Looking in {names}.")
+    looked = Looked((), ())
+    try:
+        looked = looked_into(further, console)
+        return looked, choose(wanted, looked.inventories, _zones(console))
+    except (NotFoundError, FailedError) as error:
+        told = _gravest([error, *looked.failures])  # what is out of reach may have it
+        told.details += tuple(one.message for one in (near, *looked.failures) if one is not told)
+        raise told from None
+
+
+def _gravest(errors: Sequence[AgebackupError]) -> AgebackupError:
+    """Return the first of `errors` that does not only say that something is absent."""
+    return next((one for one in errors if not isinstance(one, NotFoundError)), errors[0])
 
 
 def recorded(chosen: Chosen, console: Console) -> "ArchiveRecord | None":
@@ -214,7 +212,7 @@ class Looked:
 def inventories(app: str | None, to: str | None, console: Console) -> Looked:
     """Return what lies in the places of `app`; one that cannot be read is a warning.
 
-    Raises what the last place raises, where none can be read.
+    Raises what one of the places raises, where none can be read.
     """
     return looked_into(places(app, to, console), console)
 
@@ -235,8 +233,7 @@ def looked_into(among: tuple[Place, ...], console: Console) -> Looked:
         except AgebackupError as error:
             failures.append(error)
     if failures and not found:
-        *_, last = failures
-        raise last
+        raise _gravest(failures[::-1])
     for failure in failures:
         console.output.warn(failure.message)
     return Looked(tuple(found), tuple(failures), folders)

@@ -31,8 +31,8 @@ def expand(
         if name not in environment:
             raise where.error(
                 f"the environment variable {name} is not set",
-                "Set it, or name a file of variables (--env-file, or env_file for timers, which start "
-                "with a nearly empty environment); a whole path is safer.",
+                "Set it, or name a file of variables (--env-file, or env_file for timers, which "
+                "start with a nearly empty environment); a whole path is safer.",
             )
         return quote(environment[name])
 

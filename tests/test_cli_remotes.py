@@ -194,6 +194,19 @@ def test_a_damaged_one_is_named_where_it_lies(far: Far, keys: Keys, made: Made) 
     assert not far.world.leftovers()
 
 
+def test_a_warning_names_it_where_it_lies(far: Far, keys: Keys, made: Made) -> None:
+    """What is said of a copy with the keys from before a rekey is said of the one in the remote."""
+    name = ArchiveName.parse(made.name)
+    assert name is not None
+    far.put(name)
+    far.record(name)
+    with open_ledger(far.world.state / "ledger.db") as ledger:
+        (row,) = ledger.archives()
+        ledger.amend(row, sha256="f" * 64, former=(row.sha256,))
+    done = far.run("verify", "latest", "--to", FAR, "-i", keys.identity)
+    assert f"warning: {FAR}/{name}: " in done.err and ".~agebackup" not in done.err, done.err
+
+
 def test_nearest_first(far: Far, keys: Keys) -> None:
     """An archive that a declared folder holds is taken there, and no remote is asked."""
     out = declared(far, keys)

@@ -449,6 +449,30 @@ def test_a_push_killed_at_any_request_is_made_good_by_the_next(bench: Bench, poi
     bench.whole(content)
 
 
+@pytest.mark.parametrize(
+    "said, kind, words",
+    [
+        ("exit 0", OutOfReachError, "cannot be reached"),
+        ("""printf 'HTTP/2.0 200 OK\r\n\r\n{"id":1}\n'""", OutOfReachError, "no release"),
+        ("""printf 'HTTP/2.0 200 OK\r\n\r\n'; exec yes '{}'""", FailedError, "does not end"),
+    ],
+)
+def test_what_is_no_listing_is_not_taken_for_an_empty_one(
+    bench: Bench, said: str, kind: type[AgebackupError], words: str
+) -> None:
+    """Where gh says nothing, nonsense or no end of it, nobody concludes that copies are gone."""
+    programs = bench.directory / "bin"
+    programs.mkdir()
+    (programs / "gh").write_text(f"#!/bin/sh\n{said}\n")
+    (programs / "gh").chmod(0o755)
+    hub = bench.hub(environment={"PATH": f"{programs}:{os.environ['PATH']}"})
+    with pytest.raises(kind, match=words):
+        hub.entries()
+    if "yes" in said:
+        with pytest.raises(kind, match=words):
+            hub.look()
+
+
 def test_the_text_of_a_release_is_read_strictly() -> None:
     """Only what agebackup wrote counts as its text, to the letter."""
     text = "| | |\n|---|---|\n| File | `a.age` |\n| Size | 5 bytes |\n"

@@ -24,8 +24,8 @@ def at_hand(
 ) -> Iterator[Path]:
     """Yield where `chosen` can be read during the body: its file, or what was fetched of it.
 
-    `record` is what the ledger knows of it, where the caller asked already. A failure in the body
-    names the archive as the person knows it, never the private copy. Raises as
+    `record` is what the ledger knows of it, where the caller asked already. What goes wrong in the
+    body names the archive as the person knows it, never the private copy. Raises as
     `operations.fetching.fetched`.
     """
     if chosen.remote is None or chosen.entry is None:
@@ -37,20 +37,24 @@ def at_hand(
     room = Room(directories.workspace(workspace), directories.claims(), console.progress)
     require_fetchable(chosen.entry, chosen.remote, known, room)
     console.output.say(f"Fetching {printable(chosen.called)} ({chosen.entry.size:,} bytes)")
-    with fetched(chosen.entry, chosen.remote, known, room) as path, _calling(path, chosen.called):
+    with (
+        fetched(chosen.entry, chosen.remote, known, room) as path,
+        _calling(path, chosen.called, console),
+    ):
         yield path
 
 
 @contextmanager
-def _calling(path: Path, called: str) -> Iterator[None]:
-    """Let a failure in the body call `path` what it is to the person: `called`."""
+def _calling(path: Path, called: str, console: Console) -> Iterator[None]:
+    """Let failures and warnings in the body call `path` what it is to the person: `called`."""
     new = printable(called)
 
     def reworded(text: str) -> str:
         return text.replace(printable(str(path)), new).replace(str(path), new)
 
     try:
-        yield
+        with console.output.wording(reworded):
+            yield
     except AgebackupError as error:
         error.message, error.hint = reworded(error.message), reworded(error.hint)
         error.details = tuple(map(reworded, error.details))

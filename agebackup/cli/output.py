@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 from agebackup.cli.settings import Settings
@@ -27,6 +27,16 @@ class Output:
         self.settings = settings
         self.command = command
         self._warned: set[str] = set()
+        self._worded: Callable[[str], str] = str
+
+    @contextlib.contextmanager
+    def wording(self, reworded: Callable[[str], str]) -> Iterator[None]:
+        """Let every warning in the body say what `reworded` makes of it."""
+        before, self._worded = self._worded, reworded
+        try:
+            yield
+        finally:
+            self._worded = before
 
     def say(self, text: str) -> None:
         """Write words for the person to stderr, unless --quiet or --json."""
@@ -35,7 +45,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Write a warning to stderr, whatever the options."""
-        self._stderr(f"agebackup: warning: {text}")
+        self._stderr(f"agebackup: warning: {self._worded(text)}")
 
     def warn_once(self, text: str) -> None:
         """Write a warning that several parts of one command may come to, once."""

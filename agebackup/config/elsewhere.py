@@ -43,16 +43,19 @@ def split(raw: str | list[Any] | None, where: Where) -> tuple[str | None, Sequen
 
 
 def remotes(
-    listed: Sequence[Listed], path: Callable[[str, Where], Path]
+    listed: Sequence[Listed], first: Path | None, path: Callable[[str, Where], Path]
 ) -> tuple[Whereabouts, ...]:
-    """Return the places of `listed`; `path` makes a folder's text the absolute path it means."""
+    """Return the places of `listed`, which come behind the folder `first`.
+
+    `path` makes a folder's text the absolute path it means.
+    """
     found: dict[str, Whereabouts] = {}
     for here, table in listed:
         place = _parsed(table.to, here)
         if place.is_folder:
             place = replace(place, place=str(path(table.to, here)))
-        if place.text in found:
-            raise here.error(f"{place.text!r} is named twice")
+        if place.text in found or place.text == str(first):
+            raise here.error(f"{place.text!r} is named twice", "Each place gets one copy.")
         found[place.text] = replace(place, allow_public=table.allow_public, bandwidth=table.bwlimit)
     return tuple(found.values())
 

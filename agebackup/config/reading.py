@@ -129,6 +129,7 @@ def _profile(
         _database(key, one, where / "databases" / key, base) for key, one in table.databases.items()
     )
     first, others = split(table.destination, where / "destination")
+    folder = base.optional(first, where / "destination")
     profile = Profile(
         name=name,
         base=Path(base.directory),
@@ -150,8 +151,8 @@ def _profile(
         recipients=_recipients(table.recipients, where / "recipients"),
         recipients_files=base.paths(table.recipients_files, where / "recipients_files"),
         signing_key=base.optional(table.signing_key, where / "signing_key"),
-        destination=base.optional(first, where / "destination"),
-        remotes=remotes(others, base.path),
+        destination=folder,
+        remotes=remotes(others, folder, base.path),
         consistency=table.consistency,
         level=_level(table.compress, where / "compress"),
         proof=table.proof,

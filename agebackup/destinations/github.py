@@ -193,6 +193,8 @@ class GitHub:
         except NotFoundError:
             self.look()  # says that there is no repository, if that is why
             raise
+        except (KeyError, TypeError, AttributeError):
+            raise self._misunderstood() from None
 
     def _found(self, name: str) -> Release | None:
         """Return the published release that carries `name`, None where there is none."""
@@ -244,10 +246,12 @@ class GitHub:
         """Return `row` if it is a release as the API documents it."""
         fits = isinstance(row, dict) and {"id", "upload_url", "draft", "tag_name"} <= row.keys()
         if not fits:
-            raise OutOfReachError(
-                f"GitHub's answer about {self.place.place} is no release.", hint="Push again."
-            )
+            raise self._misunderstood()
         return row  # type: ignore[no-any-return]
+
+    def _misunderstood(self) -> OutOfReachError:
+        place = self.place.place
+        return OutOfReachError(f"GitHub's answer about {place} is no release.", hint="Push again.")
 
     def _remove(self, name: str) -> None:
         tag, path = tag_of(name), f"repos/{self.place.place}"

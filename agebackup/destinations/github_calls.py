@@ -117,7 +117,7 @@ class Calls:
         taken = bytearray()
         words = ["-i", "--paginate", "--jq", jq]
         code, said = self._run(words, path, Traffic(None, self._into(taken), _STALL))
-        if code:
+        if code or not taken.startswith(b"HTTP/"):  # nothing at all is no empty list
             last = taken[taken.rfind(b"HTTP/") :].decode(errors="replace")
             raise fault(_answer(last, said), self.place, writing=False)
         for line in bytes(taken).split(b"\n"):

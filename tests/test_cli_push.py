@@ -206,6 +206,17 @@ def test_dry_runs_carry_nothing_and_say_what_would_go(mirrored: World) -> None:
     assert archives(mirrored, "there") == {}
 
 
+def test_a_place_is_named_once_in_what_is_said_of_it(
+    world: World, app: SampleApp, keys: Keys
+) -> None:
+    """The warning of a run and of status names a remote that is away once, and why it is."""
+    declare(world, app, keys, "rclone:nowhere:x")
+    lines = world.run("create", "notes").err.splitlines()
+    (said,) = [line for line in lines if "Not pushed to" in line]
+    assert said.count("rclone:nowhere:x") == 1 and "rclone knows no remote of that name" in said
+    assert "failed: rclone knows no remote of that name" in world.run("status").out
+
+
 def test_a_dry_run_goes_on_behind_a_place_that_is_away(
     world: World, app: SampleApp, keys: Keys
 ) -> None:

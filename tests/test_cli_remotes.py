@@ -322,7 +322,7 @@ def test_copies_that_stay_are_told(far: Far, keys: Keys) -> None:
         far.put(name)
         far.record(name)
     done = far.run("--yes", "delete", str(OLD))
-    assert done.code == 0 and f"agebackup delete --to {FAR}" in done.err
+    assert done.code == 0 and f"agebackup delete --to {FAR} {OLD}" in done.err
     assert (far.path / str(OLD)).exists()
 
 

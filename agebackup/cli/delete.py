@@ -103,6 +103,9 @@ def _copies(names: "Iterable[ArchiveName]", ledger: "Ledger") -> "Iterator[str]"
     gone = {str(name) for name in names}
     rows = [row for row in ledger.archives() if row.name in gone]
     for place in dict.fromkeys(row.destination for row in rows):
-        many = counted(sum(1 for row in rows if row.destination == place), "copy")
-        shown = printable(place)
-        yield f"{many} in {shown} stayed: agebackup delete --to {shown} removes there."
+        there = [row.name for row in rows if row.destination == place]
+        shown, which = printable(place), there[0] if len(there) == 1 else "ARCHIVE..."
+        yield (
+            f"{counted(len(there), 'copy')} in {shown} stayed; to remove there too: "
+            f"agebackup delete --to {shown} {which}"
+        )

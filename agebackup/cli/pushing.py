@@ -119,11 +119,7 @@ def tell_report(report: "PushReport", to: Console) -> None:
         say(f"  {where}: {counted(len(report.pruning.pruned), 'archive')} pruned")
     if report.pruning.message:
         to.output.warn(report.pruning.message)
-    said = [
-        _failure(one.archive, one.error.message.removeprefix(f"{where}: "))
-        for one in report.failures
-    ]
-    for line in shortened(said):
+    for line in shortened([_failure(one.archive, report.why(one)) for one in report.failures]):
         to.output.warn(f"Not pushed to {where}: {line}")
     for hint in dict.fromkeys(one.error.hint for one in report.failures if one.error.hint):
         say(f"  {hint}")

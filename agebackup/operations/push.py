@@ -17,6 +17,7 @@ from agebackup.errors import (
     NotFoundError,
     StoppedError,
     VerificationError,
+    printable,
 )
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.lastrun import Pruning
@@ -92,6 +93,10 @@ class PushReport:
         """Whether everything that belongs there is there."""
         return not self.failures and self.stopped is None
 
+    def why(self, failure: Failure) -> str:
+        """Return what `failure` says, without the name of the place where it comes first."""
+        return failure.error.message.removeprefix(f"{printable(self.destination)}: ")
+
     @property
     def bytes(self) -> int:
         """How many bytes were carried."""
@@ -102,7 +107,7 @@ class PushReport:
         """Why it is not complete, "" where it is."""
         if not self.failures:
             return "It was stopped." if self.stopped else ""
-        said = self.failures[0].error.message
+        said = self.why(self.failures[0])
         return f"{said} {len(self.failures) - 1:,} more failed." if self.failures[1:] else said
 
 

@@ -253,7 +253,7 @@ class _Visit:
     def _remotes(self) -> "Iterable[Finding]":
         from agebackup.cli.doctor_remotes import of_remotes
 
-        return of_remotes(self._profiles, self.out, fix=self.fix)
+        return of_remotes(self._profiles, self.stuck, self.out, fix=self.fix)
 
     def _leftovers(self) -> "Iterable[Finding]":
         from agebackup.cli import directories

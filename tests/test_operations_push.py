@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from system_faults import run
+from system_faults import OWN_MOUNTS, run
 
 from agebackup.destinations.folder import Folder
 from agebackup.destinations.interface import Means, OutOfReachError, Parcel
@@ -228,3 +228,26 @@ def test_a_dead_mount_keeps_no_other_place_from_its_copies(tmp_path: Path) -> No
     hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
     done = run(STUCK, tmp_path, under=tuple(hang))
     assert f"{tmp_path}/dead did not answer within 1 seconds. 1 3" in done.stdout, done
+
+
+MOUNTED_TWICE = (
+    f"sys.path.append({str(Path(__file__).parent)!r})"
+    + """
+import subprocess
+from test_operations_push import Machine
+from agebackup.ledger import open_ledger
+with open_ledger(here / "ledger.db") as ledger:
+    machine = Machine(here, ledger)
+    machine.make()
+    subprocess.run(["mount", "--bind", here / "here", here / "there"], check=True)
+    report = machine.push()
+    print(report.message, len(report.confirmed))
+"""
+)
+
+
+@pytest.mark.linux
+def test_a_folder_that_is_mounted_twice_is_no_second_place(tmp_path: Path) -> None:
+    """An archive is not its own copy, by whatever name its folder goes."""
+    done = run(MOUNTED_TWICE, tmp_path, under=OWN_MOUNTS)
+    assert "is the folder that the copies are made of. 0" in done.stdout, done

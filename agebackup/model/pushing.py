@@ -146,7 +146,10 @@ def _stays(held: Held) -> str:
     if record is None:
         return "the ledger does not know it"
     if record.foreign:
-        return "this machine did not make it, as far as the ledger knows"
+        return (
+            "this machine did not make it, as far as the ledger knows (if it did: agebackup ledger "
+            "rebuild --mine)"
+        )
     if leaving(held):
         return "it is about to be deleted"
     if returned(held):
@@ -155,7 +158,8 @@ def _stays(held: Held) -> str:
         return "a run or rekey that was cut short is not settled yet"
     if grade(held) == "bad":
         return "it is damaged"
-    return "" if record.sha256 else "the ledger does not know its hash"
+    unknown = "the ledger does not know its hash (agebackup ledger rebuild --read takes it)"
+    return "" if record.sha256 else unknown
 
 
 def _vain(

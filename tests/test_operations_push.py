@@ -14,7 +14,7 @@ from system_faults import OWN_MOUNTS, run
 from agebackup.destinations.folder import Folder
 from agebackup.destinations.interface import Means, OutOfReachError, Parcel
 from agebackup.destinations.mirror import Mirror
-from agebackup.errors import RefusedError
+from agebackup.errors import RefusedError, VerificationError
 from agebackup.ledger import Ledger, open_ledger
 from agebackup.ledger.salvage import content_of
 from agebackup.model.inventory import FolderEntry
@@ -103,6 +103,24 @@ def test_a_year_of_nights_with_a_drive_that_is_often_away(machine: Machine) -> N
     assert machine.copies == set(os.listdir(machine.here.path))
     assert len(machine.copies) > 12
     assert not any((place.parent / "claims").iterdir())
+
+
+def test_an_archive_that_was_cut_short_here_is_said_where_its_copy_is_missing(
+    machine: Machine,
+) -> None:
+    """It is carried nowhere, and no push calls the place complete; one that is there already is no
+    matter of the push's."""
+    machine.make()
+    machine.push()
+    machine.night = 1
+    machine.make()
+    for name in os.listdir(machine.here.path):
+        (machine.here.path / name).write_bytes(b"cut")
+    report = machine.push()
+    newest = max(os.listdir(machine.here.path))
+    assert report.owed == (newest,) and newest not in machine.copies
+    (failure,) = report.failures
+    assert failure.archive == newest and isinstance(failure.error, VerificationError)
 
 
 @dataclass(frozen=True)

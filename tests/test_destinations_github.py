@@ -19,9 +19,13 @@ from agebackup.errors import (
     UsageError,
     VerificationError,
 )
+from agebackup.ledger import open_ledger
 from agebackup.model.inventory import FolderEntry
+from agebackup.model.names import ArchiveName
+from agebackup.model.records import ArchiveRecord
 from agebackup.model.releases import described_in, release_text, tag_of
 from agebackup.model.whereabouts import Whereabouts
+from agebackup.operations.removal import finish_deletions
 from agebackup.system.claims import Claims
 from agebackup.system.process import Worker
 from agebackup.system.progress import Progress
@@ -381,6 +385,20 @@ def test_removing_takes_release_and_tag_and_drafts_of_it(bench: Bench) -> None:
     bench.world.repository(PLACE).tags.add(TAG)
     hub.put(bench.parcel())
     bench.whole(b"sent")
+
+
+def test_a_removal_that_was_killed_before_the_tag_is_ended_by_the_next(bench: Bench) -> None:
+    """What prune began there, the next push or prune ends: no tag stays of what is gone."""
+    name = ArchiveName.parse(NAME)
+    assert name is not None
+    now, hub, tags = name.time, bench.hub(), bench.world.repository(PLACE).tags
+    tags.add(TAG)
+    with open_ledger(bench.directory / "ledger.db") as ledger:
+        row = ArchiveRecord.of(name, hub.key)
+        ledger.put(replace(row, deleted=now, deleted_why="pruned", pending="delete"))
+        assert list(finish_deletions("mail", hub, ledger, now, Progress())) == [NAME]
+        assert not ledger.archives("mail", deleted=True)[0].pending
+    assert not tags
 
 
 def test_removing_leaves_what_another_put_into_the_release(bench: Bench) -> None:

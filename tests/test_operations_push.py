@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from system_faults import run
+from system_faults import OWN_MOUNTS, run
 
 from agebackup.destinations.folder import Folder
 from agebackup.destinations.interface import Means, OutOfReachError, Parcel
 from agebackup.destinations.mirror import Mirror
-from agebackup.errors import RefusedError
+from agebackup.errors import RefusedError, VerificationError
 from agebackup.ledger import Ledger, open_ledger
 from agebackup.ledger.salvage import content_of
 from agebackup.model.inventory import FolderEntry
@@ -103,6 +103,24 @@ def test_a_year_of_nights_with_a_drive_that_is_often_away(machine: Machine) -> N
     assert machine.copies == set(os.listdir(machine.here.path))
     assert len(machine.copies) > 12
     assert not any((place.parent / "claims").iterdir())
+
+
+def test_an_archive_that_was_cut_short_here_is_said_where_its_copy_is_missing(
+    machine: Machine,
+) -> None:
+    """It is carried nowhere, and no push calls the place complete; one that is there already is no
+    matter of the push's."""
+    machine.make()
+    machine.push()
+    machine.night = 1
+    machine.make()
+    for name in os.listdir(machine.here.path):
+        (machine.here.path / name).write_bytes(b"cut")
+    report = machine.push()
+    newest = max(os.listdir(machine.here.path))
+    assert report.owed == (newest,) and newest not in machine.copies
+    (failure,) = report.failures
+    assert failure.archive == newest and isinstance(failure.error, VerificationError)
 
 
 @dataclass(frozen=True)
@@ -228,3 +246,26 @@ def test_a_dead_mount_keeps_no_other_place_from_its_copies(tmp_path: Path) -> No
     hang += ["-e", "trace=statfs", "-e", "inject=statfs:delay_enter=4s"]
     done = run(STUCK, tmp_path, under=tuple(hang))
     assert f"{tmp_path}/dead did not answer within 1 seconds. 1 3" in done.stdout, done
+
+
+MOUNTED_TWICE = (
+    f"sys.path.append({str(Path(__file__).parent)!r})"
+    + """
+import subprocess
+from test_operations_push import Machine
+from agebackup.ledger import open_ledger
+with open_ledger(here / "ledger.db") as ledger:
+    machine = Machine(here, ledger)
+    machine.make()
+    subprocess.run(["mount", "--bind", here / "here", here / "there"], check=True)
+    report = machine.push()
+    print(report.message, len(report.confirmed))
+"""
+)
+
+
+@pytest.mark.linux
+def test_a_folder_that_is_mounted_twice_is_no_second_place(tmp_path: Path) -> None:
+    """An archive is not its own copy, by whatever name its folder goes."""
+    done = run(MOUNTED_TWICE, tmp_path, under=OWN_MOUNTS)
+    assert "is the folder that the copies are made of. 0" in done.stdout, done

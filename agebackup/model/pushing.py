@@ -31,6 +31,7 @@ REKEYED = "it was encrypted to other keys since"
 DAMAGED = "it was found damaged there"
 OTHER_SIZE = "it has another size there"
 OTHER_CONTENT = "it has another content there"
+DAMAGED_HERE = "it is damaged"
 UNPROVED = "another content lies there, and nobody has verified the archive here"
 
 
@@ -92,7 +93,8 @@ def push_plan(stock: Stock, key: str, policy: Policy | None, now: datetime) -> P
     The same values give the same plan. Carried out as a whole it leaves nothing to carry.
     """
     look = _Look(stock, key)
-    left = [Left(str(held.name), why) for held in stock.local if (why := _stays(held))]
+    stays = [(held, why) for held in stock.local if (why := _stays(held))]
+    left = [Left(str(held.name), why, owed=look.misses(held, why)) for held, why in stays]
     wanted, records = [], dict[str, ArchiveRecord]()
     away = {one.name for one in left}
     for held in stock.local:
@@ -146,7 +148,10 @@ def _stays(held: Held) -> str:
     if record is None:
         return "the ledger does not know it"
     if record.foreign:
-        return "this machine did not make it, as far as the ledger knows"
+        return (
+            "this machine did not make it, as far as the ledger knows (if it did: agebackup ledger "
+            "rebuild --mine)"
+        )
     if leaving(held):
         return "it is about to be deleted"
     if returned(held):
@@ -154,8 +159,9 @@ def _stays(held: Held) -> str:
     if record.pending:
         return "a run or rekey that was cut short is not settled yet"
     if grade(held) == "bad":
-        return "it is damaged"
-    return "" if record.sha256 else "the ledger does not know its hash"
+        return DAMAGED_HERE
+    unknown = "the ledger does not know its hash (agebackup ledger rebuild --read takes it)"
+    return "" if record.sha256 else unknown
 
 
 def _vain(
@@ -200,6 +206,12 @@ class _Look:
             return {str(held.name): held for held in held_of(known)}
         names = {row.name for row in known if row.deleted is None}
         return {name: held for name, held in self.whole.items() if name in names}
+
+    def misses(self, held: Held, why: str) -> bool:
+        """Return whether `held` is damaged, which is news, and no copy of it lies there."""
+        news = why == DAMAGED_HERE and held.record is not None and not held.record.bad
+        row = self.rows.get(str(held.name))
+        return news and str(held.name) not in self.whole and not (row and row.deleted)
 
     def lacks(self, record: ArchiveRecord) -> str:
         """Return why the archive `record` must be carried there, "" where it need not."""

@@ -21,7 +21,7 @@ from agebackup.errors import (
 )
 from agebackup.ledger import Ledger, LedgerError
 from agebackup.model.lastrun import Pruning
-from agebackup.model.pushing import Left, Load, PushPlan, copied
+from agebackup.model.pushing import DAMAGED_HERE, Left, Load, PushPlan, copied
 from agebackup.model.records import DestinationRecord, PushOutcome, PushRecord
 from agebackup.model.redaction import redacted
 from agebackup.model.whereabouts import is_folder_key
@@ -153,7 +153,12 @@ def _ended(last: PushRecord, report: PushReport, now: datetime) -> PushRecord:
     )
 
 
-def _unmoved(left: Left) -> FailedError:
+def _unmoved(left: Left) -> AgebackupError:
+    if left.why == DAMAGED_HERE:
+        return VerificationError(
+            "It has another size than was written. It is not carried anywhere.",
+            hint="A copy elsewhere may be whole: agebackup list shows them. See agebackup audit.",
+        )
     return FailedError(
         f"It is not carried there: {left.why}.",
         hint="Look at both, with agebackup verify at the one here; what is in the way there can be "

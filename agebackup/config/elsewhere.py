@@ -26,8 +26,12 @@ def split(raw: str | list[Any] | None, where: Where) -> tuple[str | None, Sequen
         tables = [_table(one, where / f"[{i}]") for i, one in enumerate(raw)]
         if not tables:
             raise where.error("it names no place", "Name a directory.")
-        (_, table), *others = tables
+        (here, table), *others = tables
         first = table.to
+        if table != DestinationTable(to=first):
+            raise here.error(
+                "only 'to' can be said of the first", "It is a folder of this machine."
+            )
     if first is not None and not _parsed(first, where).is_folder:
         raise where.error(
             f"{first!r} cannot come first",
@@ -54,6 +58,10 @@ def remotes(
         place = _parsed(table.to, here)
         if place.is_folder:
             place = replace(place, place=str(path(table.to, here)))
+        if table.allow_public and place.kind != "github":
+            raise (here / "allow_public").error(
+                "only a repository of GitHub's is public or not", "Leave it out."
+            )
         if place.text in found or place.text == str(first):
             raise here.error(f"{place.text!r} is named twice", "Each place gets one copy.")
         found[place.text] = replace(place, allow_public=table.allow_public, bandwidth=table.bwlimit)

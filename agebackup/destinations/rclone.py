@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from agebackup.destinations.attempts import persistently
 from agebackup.destinations.interface import Capabilities, Means, OutOfReachError, Parcel
 from agebackup.destinations.rclone_program import PATIENT, NotAllowedError, Pace, Program
-from agebackup.destinations.rclone_traits import Traits, digest, hash_in, traits_of
+from agebackup.destinations.rclone_traits import Traits, digest, hash_in, hashed, traits_of
 from agebackup.errors import (
     FailedError,
     NotFoundError,
@@ -129,7 +129,7 @@ class Rclone:
                 f"{shown} came with {output.stat().st_size:,} bytes instead of {entry.size:,}.",
                 hint="Another program replaced or cut it; look again: agebackup list.",
             )
-        if entry.sha256 and _sha256(output) != entry.sha256:
+        if entry.sha256 and hashed(output, ("sha256",), program)["sha256"] != entry.sha256:
             raise VerificationError(
                 f"{shown} came with another content than the server says.", hint="Try again."
             )
@@ -253,8 +253,3 @@ class Rclone:
     def _at(self, name: str) -> str:
         place = self.place.place
         return f"{place}{name}" if place.endswith((":", "/")) or not name else f"{place}/{name}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

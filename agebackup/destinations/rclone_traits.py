@@ -60,7 +60,7 @@ def digest(parcel: Parcel, kind: str, program: Program) -> str:
     """
     if kind in ("", "sha256"):
         return parcel.sha256 if kind else ""
-    own = _hashed(parcel.path, ("sha256", *(one for one in _OWN[1:] if one == kind)), program)
+    own = hashed(parcel.path, ("sha256", *(one for one in _OWN[1:] if one == kind)), program)
     if own["sha256"] != parcel.sha256:
         raise FailedError(
             f"{printable(str(parcel.path))} is not what was to be carried.",
@@ -78,7 +78,11 @@ def hash_in(row: Any, kind: str) -> str:
     return str(found).lower()
 
 
-def _hashed(path: Path, kinds: Iterable[str], program: Program) -> dict[str, str]:
+def hashed(path: Path, kinds: Iterable[str], program: Program) -> dict[str, str]:
+    """Return each of the hashes `kinds` of a file here, read once, in lower-case hex.
+
+    Raises `FailedError` where it cannot be read, and `StoppedError`.
+    """
     digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}
     progress: Progress = program.means.progress
     try:

@@ -28,9 +28,12 @@ class Room:
 def require_fetchable(
     entry: FolderEntry, remote: Remote, record: ArchiveRecord | None, room: Room
 ) -> None:
-    """Raise `VerificationError` where the listed size is not the ledger's, and `FailedError` with
-    both figures where there is too little room for it."""
+    """Raise `VerificationError` where size or hash, as listed, are not the ledger's, and
+    `FailedError` with both figures where there is too little room for it."""
     shown = printable(remote.called(entry.name))
+    accepted = _accepted(record)
+    if entry.sha256 and accepted and entry.sha256 not in accepted:
+        raise _other(shown, "its hash there differs")
     if record is not None and record.size not in (None, entry.size) and not record.former:
         raise _other(shown, f"it has {entry.size:,} bytes there, not {record.size:,}")
     require_space(f"the copy of {shown}", room.workspace, entry.size)
@@ -42,22 +45,24 @@ def fetched(
 ) -> Iterator[Path]:
     """Yield a private copy of the file `entry` of `remote`, under its name; remove it at the end.
 
-    It goes whatever happens in the body; after SIGKILL the next run's sweep removes it. The copy
-    has the listed size, and the hash that `record`, the ledger's, or else the server tells. Raises
-    `VerificationError` where it has not, and as `require_fetchable` and `Remote.get`.
+    The caller has asked `require_fetchable`. The copy goes whatever happens in the body; after
+    SIGKILL the next run's sweep removes it. It has the listed size, and the hash that `record`, the
+    ledger's, or else the server tells. Raises `VerificationError` where it has not, and as
+    `Remote.get`, which has compared size and the server's hash already.
     """
-    require_fetchable(entry, remote, record, room)
-    shown = printable(remote.called(entry.name))
     with private_directory(room.workspace, room.claims, prefix="fetch") as private:
         path = private / entry.name
         remote.get(entry, path)
-        if (size := path.stat().st_size) != entry.size:
-            raise _other(shown, f"{size:,} bytes came, not the {entry.size:,} that were listed")
-        if record is not None and record.sha256:
+        if (accepted := _accepted(record)) and not entry.sha256:
             room.progress.phase("hashing", entry.size)
-            if sha256_of(path, room.progress) not in (record.sha256, *record.former):
-                raise _other(shown, "its hash differs")
+            if sha256_of(path, room.progress) not in accepted:
+                raise _other(printable(remote.called(entry.name)), "its hash differs")
         yield path
+
+
+def _accepted(record: ArchiveRecord | None) -> tuple[str, ...]:
+    """Return the hashes that the archive may have; () where the ledger knows none."""
+    return (record.sha256, *record.former) if record is not None and record.sha256 else ()
 
 
 def _other(shown: str, why: str) -> VerificationError:
